@@ -1,0 +1,78 @@
+//! All metrics of the program, under the prefix `pai_notification_`.
+
+use std::sync::Arc;
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+use crate::delivery::metrics::DeliveryMetrics;
+use crate::outbox::metrics::OutboxMetrics;
+use crate::watch::metrics::WatchMetrics;
+
+/// Every layer's metrics, and the registry that shows them.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    /// Of watching.
+    pub watch: WatchMetrics,
+    /// Of recording.
+    pub outbox: OutboxMetrics,
+    /// Of delivery.
+    pub delivery: DeliveryMetrics,
+    /// 1 on the leader.
+    pub leader: Gauge,
+    registry: Arc<Registry>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("pai_notification");
+        let (watch, outbox, delivery) = (WatchMetrics::default(), OutboxMetrics::default(), DeliveryMetrics::default());
+        let leader = Gauge::default();
+        watch.register(&mut registry);
+        outbox.register(&mut registry);
+        delivery.register(&mut registry);
+        registry.register("leader", "1 on the replica that records and sends", leader.clone());
+        let build: Family<Vec<(&'static str, &'static str)>, Gauge> = Family::default();
+        build.get_or_create(&vec![("version", env!("CARGO_PKG_VERSION"))]).set(1);
+        registry.register("build_info", "Version of the program", build);
+        Self { watch, outbox, delivery, leader, registry: Arc::new(registry) }
+    }
+}
+
+impl Metrics {
+    /// The `OpenMetrics` text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        if encode(&mut text, &self.registry).is_err() {
+            tracing::error!("the metrics could not be encoded");
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_stage_has_a_metric() {
+        let metrics = Metrics::default();
+        metrics.outbox.count("recorded");
+        let text = metrics.text();
+        for name in [
+            "pai_notification_watch_changes",
+            "pai_notification_observations",
+            "pai_notification_outbox_observations_total{result=\"recorded\"} 1",
+            "pai_notification_record_seconds",
+            "pai_notification_delivery_attempts",
+            "pai_notification_deliveries_settled",
+            "pai_notification_leader 0",
+            "pai_notification_build_info",
+        ] {
+            assert!(text.contains(name), "{name} is missing in:\n{text}");
+        }
+    }
+}
