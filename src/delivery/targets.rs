@@ -1,11 +1,11 @@
-//! The targets as delivery sees them: replaced as a whole by the controller whenever anything about one changes.
+//! The targets and templates as delivery sees them: replaced as a whole by the controller whenever anything changes.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::channel::ResolvedTarget;
-use crate::api::event_target::MessageTemplate;
+use crate::channel::{Limits, ResolvedTarget};
+use crate::message::template::CompiledTemplate;
 
 /// Namespace and name of an `EventTarget`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -41,7 +41,7 @@ pub struct Target {
     /// Changes whenever its spec or one of its Secrets does: failed and waiting deliveries then get a new try.
     pub revision: u64,
     /// Own text.
-    pub template: Option<MessageTemplate>,
+    pub template: Option<Arc<CompiledTemplate>>,
     /// Longest time of one attempt.
     pub timeout: Duration,
     /// Age of an event at which it is given up.
@@ -50,5 +50,16 @@ pub struct Target {
     pub rate_per_minute: Option<u32>,
 }
 
+impl Target {
+    /// The channel's limits with the target's own rate.
+    #[must_use]
+    pub fn limits(&self, channel: Limits) -> Limits {
+        Limits { rate_per_minute: self.rate_per_minute.or(channel.rate_per_minute), ..channel }
+    }
+}
+
 /// Every target of every workspace in force.
 pub type TargetTable = HashMap<TargetKey, Target>;
+
+/// Templates of rules, by namespace and rule.
+pub type RuleTemplates = HashMap<(String, String), Arc<CompiledTemplate>>;

@@ -1,0 +1,182 @@
+//! The dispatcher: the one task that owns all lanes.
+//!
+//! It never waits for a receiver or for the API server: attempts and status writes are tasks of their own that report
+//! back. So one slow, dead or hostile target cannot delay another.
+
+mod live;
+mod state;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use jiff::Timestamp;
+use kube::api::ListParams;
+use kube::{Api, Client};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::NoticeKey;
+use super::book::{Book, NoticeView, Summary};
+use super::lane::Item;
+use super::metrics::DeliveryMetrics;
+use super::settle::Written;
+use super::targets::{RuleTemplates, TargetKey, TargetTable};
+use crate::api::Notice;
+use crate::channel::{self, Outcome};
+use crate::cluster::clock::Clock;
+use crate::cluster::deadline;
+use crate::cluster::tasks::Tasks;
+use crate::rules::Policy;
+use crate::watch::stream::Change;
+use state::Dispatcher;
+
+/// How often the summary of the book is published, if it changed.
+const SUMMARY_EVERY: Duration = Duration::from_millis(500);
+/// How long a stop waits for attempts that are on their way.
+const GRACE: Duration = Duration::from_secs(20);
+/// Notices asked for at once when taking over.
+const PAGE: u32 = 500;
+
+/// What delivery needs.
+pub struct Delivering {
+    /// API client.
+    pub client: Client,
+    /// The one HTTP client.
+    pub http: channel::Client,
+    /// Reads the time.
+    pub clock: Arc<dyn Clock>,
+    /// Spawns.
+    pub tasks: Tasks,
+    /// What is in force.
+    pub policy: watch::Receiver<Option<Arc<Policy>>>,
+    /// Every target.
+    pub targets: watch::Receiver<Arc<TargetTable>>,
+    /// Templates of rules.
+    pub templates: watch::Receiver<Arc<RuleTemplates>>,
+    /// Whether this replica is the leader.
+    pub leading: watch::Receiver<bool>,
+    /// Notices that the outbox has stored.
+    pub stored: mpsc::UnboundedReceiver<Notice>,
+    /// Changes of Notices.
+    pub changes: mpsc::Receiver<Change<NoticeView>>,
+    /// Where the summary goes.
+    pub summary: watch::Sender<Arc<Summary>>,
+    /// Where the throttled targets go.
+    pub throttled: watch::Sender<Arc<std::collections::HashMap<TargetKey, Timestamp>>>,
+    /// The book, for retention.
+    pub book: Arc<std::sync::Mutex<Book>>,
+    /// Metrics.
+    pub metrics: DeliveryMetrics,
+}
+
+/// What tasks report back.
+enum Report {
+    /// An attempt has ended.
+    Attempted { target: TargetKey, item: Item, outcome: Outcome, took: Duration },
+    /// A status is stored, or its Notice is gone.
+    Written { key: NoticeKey, written: Written },
+    /// A stored Notice with open deliveries, found when taking over.
+    Found(Box<Notice>),
+    /// A Notice whose failed deliveries are to be tried again; the value of the annotation, if that asked for it.
+    Again { notice: Box<Notice>, request: Option<String> },
+    /// Reading a Notice that is to be tried again failed or found nothing.
+    AgainFailed(NoticeKey),
+}
+
+/// Delivers until `stop` is cancelled; then lets what is on its way finish and be recorded.
+pub async fn run(delivering: Delivering, stop: CancellationToken) {
+    let Delivering { mut policy, mut targets, mut templates, mut leading, mut stored, mut changes, .. } = delivering;
+    let (reports, mut inbox) = mpsc::unbounded_channel();
+    let mut dispatcher = Dispatcher::new(
+        delivering.client,
+        delivering.http,
+        delivering.clock,
+        delivering.tasks,
+        delivering.metrics,
+        delivering.book,
+        reports,
+    );
+    let mut publish = tokio::time::interval(SUMMARY_EVERY);
+    publish.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    dispatcher.in_force(policy.borrow_and_update().clone(), &targets.borrow_and_update(), &templates.borrow_and_update());
+    if *leading.borrow_and_update() {
+        dispatcher.lead();
+    }
+    loop {
+        let wake = dispatcher.wake_in();
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            Some(report) = inbox.recv() => dispatcher.report(report),
+            Some(notice) = stored.recv() => dispatcher.take_in(notice),
+            Ok(()) = policy.changed() => dispatcher.in_force(
+                policy.borrow_and_update().clone(), &targets.borrow(), &templates.borrow()),
+            Ok(()) = targets.changed() => dispatcher.in_force(
+                policy.borrow().clone(), &targets.borrow_and_update(), &templates.borrow()),
+            Ok(()) = templates.changed() => dispatcher.in_force(
+                policy.borrow().clone(), &targets.borrow(), &templates.borrow_and_update()),
+            Ok(()) = leading.changed() => if *leading.borrow_and_update() { dispatcher.lead() },
+            Some(change) = changes.recv() => dispatcher.notice_change(change),
+            _ = publish.tick() => dispatcher.publish(&delivering.summary, &delivering.throttled),
+            () = tokio::time::sleep(wake) => dispatcher.run_all(),
+        }
+    }
+    dispatcher.stopping();
+    let finish = async {
+        while dispatcher.is_busy() {
+            match inbox.recv().await {
+                Some(report) => dispatcher.report(report),
+                None => break,
+            }
+        }
+    };
+    if tokio::time::timeout(GRACE, finish).await.is_err() {
+        tracing::warn!("stopped while attempts were still on their way; they will be tried again by the next leader");
+    }
+}
+
+/// Reads every Notice with open deliveries and reports it. Reads on until it has succeeded.
+async fn find_open(client: Client, reports: mpsc::UnboundedSender<Report>) {
+    let api: Api<Notice> = Api::all(client);
+    let mut params = ListParams::default().limit(PAGE);
+    loop {
+        match deadline::read(api.list(&params)).await {
+            Ok(page) => {
+                for notice in page.items {
+                    let _ = reports.send(Report::Found(Box::new(notice)));
+                }
+                match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                    Some(token) => params.continue_token = Some(token),
+                    None => return,
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "could not read the stored Notices yet");
+                params.continue_token = None;
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        }
+    }
+}
+
+/// Reads Notices that are to be tried again, a few at a time.
+async fn read_again(client: Client, keys: Vec<(NoticeKey, Option<String>)>, reports: mpsc::UnboundedSender<Report>) {
+    let read_one = |(key, request): (NoticeKey, Option<String>)| {
+        let api: Api<Notice> = Api::namespaced(client.clone(), &key.namespace);
+        let reports = reports.clone();
+        async move {
+            let report = match deadline::read(api.get_opt(&key.name)).await {
+                Ok(Some(notice)) => Report::Again { notice: Box::new(notice), request },
+                Ok(None) => Report::AgainFailed(key),
+                Err(error) => {
+                    tracing::warn!(notice = %key, %error, "could not read a Notice that is to be tried again");
+                    Report::AgainFailed(key)
+                }
+            };
+            let _ = reports.send(report);
+        }
+    };
+    // In order: one subject's Notices go out as they happened.
+    futures::stream::iter(keys).map(read_one).buffered(8).collect::<()>().await;
+}
