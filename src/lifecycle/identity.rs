@@ -49,16 +49,14 @@ impl EventKey<'_> {
             .map_or(self.transition.as_str(), EventType::as_str)
             .to_ascii_lowercase();
         let tail = format!("-{event}-{}", &self.id()[..10]);
-        let mut head: String = subject
+        let cut: String = subject
             .chars()
             .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' })
             .take(MAX_NAME - tail.len())
             .collect();
-        head = head.trim_matches('-').to_owned();
-        if head.is_empty() {
-            head.push('x');
-        }
-        head + &tail
+        let head = cut.trim_matches('-');
+        let head = if head.is_empty() { "x" } else { head };
+        format!("{head}{tail}")
     }
 }
 
