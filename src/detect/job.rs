@@ -168,10 +168,9 @@ fn doing<'a>(job: &'a JobView, pods: &[PodFacts], presence: Presence) -> Doing<'
         // Kueue takes startTime away when it suspends a Job, and the Job controller counts no Pod as failed for it:
         // then only the Pods tell that it ran.
         Some(condition) if has_run || status.start_time.is_some() => Doing::WaitingAgain(condition),
-        Some(_) => Doing::Waiting,
         None if is_running(job, pods) => Doing::Running,
         None if has_run => Doing::Recovering,
-        None => Doing::Waiting,
+        Some(_) | None => Doing::Waiting,
     }
 }
 

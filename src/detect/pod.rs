@@ -56,6 +56,7 @@ pub fn detect(pod: &PodView, presence: Presence) -> Vec<Detected> {
 }
 
 /// How a Pod ended, or is ending.
+#[derive(Clone, Copy)]
 enum Ending<'a> {
     /// All containers ended well.
     Succeeded,

@@ -20,44 +20,63 @@ impl Role {
     /// The transition that the role's source tells, given the one that was found; `None` if it tells nothing.
     #[must_use]
     pub fn tells(self, found: Transition) -> Option<Transition> {
-        use Transition::{
-            Approved, BiddingStarted, Creating, Failed, FaultTolerance, ImageSaveFailed, ImageSaved, ImageSaving,
-            Preempted, Queued, Running, StatusChanged, Stopped, Stopping, Succeeded,
-        };
-        match (self, found) {
-            // Of no Job or Pod.
-            (_, Approved | StatusChanged | ImageSaving | ImageSaved | ImageSaveFailed)
-            | (Self::Job(Source::Model) | Self::Pod(Source::Model), _) => None,
-
-            (Self::ImageSave, Running) => Some(ImageSaving),
-            (Self::ImageSave, Succeeded) => Some(ImageSaved),
-            (Self::ImageSave, Failed) => Some(ImageSaveFailed),
-            (Self::ImageSave, _) => None,
-
-            // A Pod ends with its preemption, a Job goes on.
-            (Self::Pod(Source::FlowTask), Preempted) => Some(Failed),
-            (Self::Job(Source::FlowTask) | Self::Pod(Source::FlowTask), Succeeded | Failed) => Some(found),
-            (Self::Job(Source::FlowTask) | Self::Pod(Source::FlowTask), _) => None,
-
-            // A job has no event between being scheduled and running, nor between being asked to stop and stopping.
-            (Self::Job(Source::DLCJob) | Self::Pod(Source::DLCJob), Creating) => None,
-            (Self::Job(Source::DLCJob) | Self::Pod(Source::DLCJob), Stopping) => Some(Stopped),
-            (Self::Job(Source::DLCJob) | Self::Pod(Source::DLCJob), _) => Some(found),
-
+        match self {
+            Self::Job(Source::DLCJob) | Self::Pod(Source::DLCJob) => training(found),
+            Self::Job(Source::FlowTask) => task(found),
+            // A Pod ends with its preemption; a Job goes on.
+            Self::Pod(Source::FlowTask) => task(preemption_is_failure(found)),
             // The Pods of a Job may be scheduled or not; a Pod of its own is being created once it is scheduled.
-            (Self::Job(Source::DSWInstance), Queued) => Some(Creating),
-            (Self::Pod(Source::DSWInstance), Queued) => None,
-            (Self::Pod(Source::DSWInstance), Preempted) => Some(Failed),
-            (Self::Job(Source::DSWInstance), Preempted)
-            | (Self::Job(Source::DSWInstance) | Self::Pod(Source::DSWInstance), FaultTolerance | BiddingStarted) => {
-                None
-            }
-            (Self::Job(Source::DSWInstance) | Self::Pod(Source::DSWInstance), Succeeded) => Some(Stopped),
-            (
-                Self::Job(Source::DSWInstance) | Self::Pod(Source::DSWInstance),
-                Creating | Running | Failed | Stopping | Stopped,
-            ) => Some(found),
+            Self::Job(Source::DSWInstance) if found == Transition::Queued => Some(Transition::Creating),
+            Self::Job(Source::DSWInstance) => instance(found),
+            Self::Pod(Source::DSWInstance) => instance(preemption_is_failure(found)),
+            Self::ImageSave => image_save(found),
+            Self::Job(Source::Model) | Self::Pod(Source::Model) => None,
         }
+    }
+}
+
+fn preemption_is_failure(found: Transition) -> Transition {
+    if found == Transition::Preempted { Transition::Failed } else { found }
+}
+
+fn training(found: Transition) -> Option<Transition> {
+    match found {
+        Transition::Queued
+        | Transition::BiddingStarted
+        | Transition::Running
+        | Transition::FaultTolerance
+        | Transition::Preempted
+        | Transition::Succeeded
+        | Transition::Failed
+        | Transition::Stopped => Some(found),
+        // A training job has no event between being asked to stop and having stopped.
+        Transition::Stopping => Some(Transition::Stopped),
+        _ => None,
+    }
+}
+
+fn instance(found: Transition) -> Option<Transition> {
+    match found {
+        Transition::Creating
+        | Transition::Running
+        | Transition::Failed
+        | Transition::Stopping
+        | Transition::Stopped => Some(found),
+        Transition::Succeeded => Some(Transition::Stopped),
+        _ => None,
+    }
+}
+
+fn task(found: Transition) -> Option<Transition> {
+    matches!(found, Transition::Succeeded | Transition::Failed).then_some(found)
+}
+
+fn image_save(found: Transition) -> Option<Transition> {
+    match found {
+        Transition::Running => Some(Transition::ImageSaving),
+        Transition::Succeeded => Some(Transition::ImageSaved),
+        Transition::Failed => Some(Transition::ImageSaveFailed),
+        _ => None,
     }
 }
 
@@ -66,7 +85,10 @@ mod tests {
     use super::*;
     use crate::lifecycle::EventType;
     use crate::lifecycle::event_type::Cause;
-    use Transition::*;
+    use Transition::{
+        Creating, Failed, FaultTolerance, ImageSaveFailed, ImageSaved, ImageSaving, Preempted, Queued, Running,
+        Stopped, Stopping, Succeeded,
+    };
 
     /// What a Job or Pod can be found to go through, in the order of the columns below.
     const FOUND: [Transition; 9] =

@@ -326,16 +326,16 @@ fn a_label_decides_what_a_job_is(#[case] labels: Value, #[case] expected: Option
 
 #[test]
 fn a_job_that_saves_an_image_tells_of_the_image_only() {
-    let saves = |status: &Value| {
+    let told = |status: &Value| {
         detect(&job_with(&json!({"notification.pai.dev/image-of": "nb-li"}), &json!({}), status), &[], Present)
     };
-    assert_eq!(shown(&saves(&json!({}))), [""; 0]);
-    assert_eq!(shown(&saves(&json!({"ready": 1, "failed": 1}))), ["ImageSaving[]@-"]);
-    let saved = saves(&json!({"conditions": [condition("Complete", "", "11:00:00")]}));
+    assert_eq!(shown(&told(&json!({}))), [""; 0]);
+    assert_eq!(shown(&told(&json!({"ready": 1, "failed": 1}))), ["ImageSaving[]@-"]);
+    let saved = told(&json!({"conditions": [condition("Complete", "", "11:00:00")]}));
     assert_eq!(shown(&saved), ["ImageSaved[]@11:00:00"]);
     assert_eq!(saved[0].data["instance"], "nb-li");
     assert_eq!(
-        shown(&saves(&json!({"conditions": [condition("Failed", "", "11:00:00")]}))),
+        shown(&told(&json!({"conditions": [condition("Failed", "", "11:00:00")]}))),
         ["ImageSaveFailed[]@11:00:00"]
     );
 }

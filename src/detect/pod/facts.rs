@@ -70,7 +70,9 @@ pub struct Disruption {
 /// The facts that the Pod's present state shows.
 #[must_use]
 pub fn facts(pod: &PodView) -> PodFacts {
-    let disrupted = disruption(pod).filter(|_| pod.status.phase != Phase::Succeeded).map(disruption_of);
+    let disrupted = disruption(pod)
+        .filter(|_| pod.status.phase != Phase::Succeeded)
+        .map(|condition| Box::new(disruption_of(condition)));
     let (preempted, disruption) = match disrupted {
         Some(disruption) if &*disruption.reason == PREEMPTION => (Some(disruption), None),
         other => (None, other),
@@ -219,9 +221,9 @@ pub fn preemptions(pods: &[PodFacts]) -> Vec<Detected> {
         .collect()
 }
 
-fn disruption_of(condition: &Condition) -> Box<Disruption> {
+fn disruption_of(condition: &Condition) -> Disruption {
     let Condition { kind: _, status: _, reason, message, time } = condition;
-    Box::new(Disruption { reason: reason.clone(), message: message.clone(), time: *time })
+    Disruption { reason: reason.clone(), message: message.clone(), time: *time }
 }
 
 fn restarts(pod: &PodView) -> Option<Box<Restarts>> {
