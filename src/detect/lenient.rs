@@ -102,6 +102,8 @@ impl<T: Lenient> Lenient for Vec<T> {
         while let Some(element) = list.next_element_seed(Any(PhantomData))? {
             all.extend(element);
         }
+        // What is read here stays in memory by the ten thousand.
+        all.shrink_to_fit();
         Ok(Some(all))
     }
 }
