@@ -3,5 +3,15 @@
 //! The folders are layers, each built on those above it in this list; `ARCHITECTURE.md` follows one event through them.
 
 pub mod api;
+pub mod channel;
+pub mod cli;
+pub mod cluster;
+pub mod controller;
+pub mod delivery;
 pub mod detect;
 pub mod lifecycle;
+pub mod message;
+pub mod ops;
+pub mod outbox;
+pub mod rules;
+pub mod watch;

@@ -14,7 +14,7 @@ use crate::api::event_target;
 use crate::lifecycle::cloudevent::{self, CloudEvent};
 use crate::message;
 
-pub(super) use sign::{KeyError, SigningKey};
+pub(super) use sign::SigningKey;
 
 /// One endpoint.
 pub struct Http {

@@ -55,6 +55,12 @@ pub struct Meta {
 impl Structure for Meta {}
 
 impl Meta {
+    /// `resourceVersion` as the number that it is; 0 if it is none.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.resource_version.parse().unwrap_or(0)
+    }
+
     /// The source that the object's label names, if it names one.
     #[must_use]
     pub fn source(&self) -> Option<Source> {

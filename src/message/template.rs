@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use minijinja::value::Serde;
 use minijinja::{Environment, ErrorKind, UndefinedBehavior};
 use serde_json::{Map, Value, json};
 
@@ -128,7 +129,7 @@ fn check(environment: &Environment<'_>, part: &'static str, source: &str) -> Res
         return Err(TemplateError::UnknownVariable { part, line, name });
     }
     // A filter or function that does not exist shows only when it runs.
-    match template.render(sample()) {
+    match template.render(minijinja::Value::from(Serde(sample()))) {
         Err(error) if matches!(error.kind(), ErrorKind::UnknownFilter | ErrorKind::UnknownFunction | ErrorKind::UnknownTest) => {
             Err(syntax(part, &error))
         }
@@ -170,10 +171,10 @@ impl CompiledTemplate {
     /// # Errors
     /// [`TemplateError`] if it fails on this event.
     pub fn render(&self, view: &View<'_>) -> Result<(Option<String>, Option<String>), TemplateError> {
-        let context = context(view);
+        let context = minijinja::Value::from(Serde(context(view)));
         let render = |part: &'static str, source: &Option<String>| {
             let Some(source) = source else { return Ok(None) };
-            let rendered = self.environment.render_str(source, &context).map_err(|error| TemplateError::Render {
+            let rendered = self.environment.render_str(source, context.clone()).map_err(|error| TemplateError::Render {
                 part,
                 line: error.line().unwrap_or(1),
                 message: describe(&error),

@@ -26,6 +26,18 @@ const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(5);
 /// Detectors mark a burst (many workers at once) by its minute; two marks closer than this are one burst.
 const BURST: SignedDuration = SignedDuration::from_secs(60);
 
+impl Watched for JobView {
+    fn revision(&self) -> u64 {
+        self.metadata.revision()
+    }
+}
+
+impl Watched for PodView {
+    fn revision(&self) -> u64 {
+        self.metadata.revision()
+    }
+}
+
 /// A change of one of the watched kinds.
 #[derive(Clone, Debug)]
 pub enum KindChange {
@@ -133,7 +145,7 @@ impl Index {
                 self.job_list = Some(Listing { since, uids: HashSet::new() });
                 Vec::new()
             }
-            Change::Listed(view) => match known_by(self.job_list.as_mut(), &view.meta) {
+            Change::Listed(view) => match known_by(self.job_list.as_mut(), &view.metadata) {
                 Some(known) => self.job_applied(view, known, now),
                 None => Vec::new(),
             },
@@ -144,7 +156,7 @@ impl Index {
             }
             Change::Applied(view, freshness) => self.job_applied(view, Known::Changed(freshness), now),
             Change::Deleted(view, freshness) => {
-                let (uid, revision) = (view.meta.uid.clone(), view.revision());
+                let (uid, revision) = (view.metadata.uid.clone(), view.revision());
                 // The last state may prove an end that no earlier change told.
                 self.remember_job(view);
                 self.job_gone(&uid, Presence::Deleted, Some(freshness), revision, now)
@@ -154,7 +166,7 @@ impl Index {
     }
 
     fn job_applied(&mut self, view: JobView, known: Known, now: Timestamp) -> Vec<Observation> {
-        let uid: Box<str> = view.meta.uid.clone();
+        let uid: Box<str> = view.metadata.uid.clone();
         let revision = view.revision();
         if self.jobs.get(&uid).is_some_and(|entry| entry.view.revision() > revision) {
             return Vec::new();
@@ -169,10 +181,10 @@ impl Index {
     }
 
     fn remember_job(&mut self, view: JobView) {
-        match self.jobs.get_mut(&view.meta.uid) {
+        match self.jobs.get_mut(&view.metadata.uid) {
             Some(entry) => entry.view = view,
             None => {
-                self.jobs.insert(view.meta.uid.clone(), Entry { view, told: Told::default() });
+                self.jobs.insert(view.metadata.uid.clone(), Entry { view, told: Told::default() });
             }
         }
     }
@@ -188,7 +200,7 @@ impl Index {
         let Some(entry) = self.jobs.get_mut(uid) else { return Vec::new() };
         let facts: Vec<PodFacts> = self.facts.get(uid).map(|pods| pods.values().cloned().collect()).unwrap_or_default();
         let detected = job::detect(&entry.view, &facts, Presence::Present);
-        let seen = Seen { kind, revision, known, now, created: entry.view.meta.creation };
+        let seen = Seen { kind, revision, known, now, created: entry.view.metadata.creation };
         tell(&mut entry.told, detected, job::source(&entry.view), || job::subject(&entry.view), seen)
     }
 
@@ -204,7 +216,7 @@ impl Index {
         let facts: Vec<PodFacts> = self.facts.remove(uid).map(|pods| pods.into_values().collect()).unwrap_or_default();
         let detected = job::detect(&entry.view, &facts, presence);
         let known = Known::Changed(freshness.unwrap_or(Freshness::Live));
-        let seen = Seen { kind: Kind::Job, revision, known, now, created: entry.view.meta.creation };
+        let seen = Seen { kind: Kind::Job, revision, known, now, created: entry.view.metadata.creation };
         tell(&mut entry.told, detected, job::source(&entry.view), || job::subject(&entry.view), seen)
     }
 
@@ -214,7 +226,7 @@ impl Index {
                 self.pod_list = Some(Listing { since, uids: HashSet::new() });
                 Vec::new()
             }
-            Change::Listed(view) => match known_by(self.pod_list.as_mut(), &view.meta) {
+            Change::Listed(view) => match known_by(self.pod_list.as_mut(), &view.metadata) {
                 Some(known) => self.pod_applied(view, known, now),
                 None => Vec::new(),
             },
@@ -230,10 +242,10 @@ impl Index {
     }
 
     fn pod_applied(&mut self, view: PodView, known: Known, now: Timestamp) -> Vec<Observation> {
-        if let Some(job) = owning_job(&view.meta) {
+        if let Some(job) = owning_job(&view.metadata) {
             return self.pod_of_job(&view, job, known, now);
         }
-        let uid: Box<str> = view.meta.uid.clone();
+        let uid: Box<str> = view.metadata.uid.clone();
         let revision = view.revision();
         if pod::source(&view).is_none() {
             // Not a subject, or not one any more.
@@ -245,7 +257,7 @@ impl Index {
         }
         let entry = self.pods.entry(uid).or_insert_with(|| Entry { view: view.clone(), told: Told::default() });
         entry.view = view;
-        let seen = Seen { kind: Kind::Pod, revision, known, now, created: entry.view.meta.creation };
+        let seen = Seen { kind: Kind::Pod, revision, known, now, created: entry.view.metadata.creation };
         let detected = pod::detect(&entry.view, Presence::Present);
         tell(&mut entry.told, detected, pod::source(&entry.view), || pod::subject(&entry.view), seen)
     }
@@ -257,18 +269,18 @@ impl Index {
         }
         let newer = pod::facts(view);
         let pods = self.facts.entry(job.clone()).or_default();
-        match pods.get_mut(&view.meta.uid) {
+        match pods.get_mut(&view.metadata.uid) {
             Some(facts) => facts.merge(newer),
             None => {
-                pods.insert(view.meta.uid.clone(), newer);
+                pods.insert(view.metadata.uid.clone(), newer);
             }
         }
         self.look_at_job(&job, Kind::Pod, view.revision(), known, now)
     }
 
     fn pod_deleted(&mut self, view: PodView, freshness: Freshness, now: Timestamp) -> Vec<Observation> {
-        let uid: Box<str> = view.meta.uid.clone();
-        if let Some(job) = owning_job(&view.meta) {
+        let uid: Box<str> = view.metadata.uid.clone();
+        if let Some(job) = owning_job(&view.metadata) {
             let observations = self.pod_of_job(&view, job.clone(), Known::Changed(freshness), now);
             // The facts outlive the Pod while its Job is there: a preemption is still the cause after the Pod has gone.
             if !self.jobs.contains_key(&job)
@@ -306,7 +318,7 @@ impl Index {
         let Some(mut entry) = self.pods.remove(uid) else { return Vec::new() };
         let detected = pod::detect(&entry.view, presence);
         let known = Known::Changed(freshness.unwrap_or(Freshness::Live));
-        let seen = Seen { kind: Kind::Pod, revision, known, now, created: entry.view.meta.creation };
+        let seen = Seen { kind: Kind::Pod, revision, known, now, created: entry.view.metadata.creation };
         tell(&mut entry.told, detected, pod::source(&entry.view), || pod::subject(&entry.view), seen)
     }
 }
@@ -317,7 +329,7 @@ fn known_by(list: Option<&mut Listing>, meta: &Meta) -> Option<Known> {
     list.uids.insert(meta.uid.clone());
     match list.since {
         None => Some(Known::Listed),
-        Some(since) if meta.resource_version <= since => Some(Known::Baseline),
+        Some(since) if meta.revision() <= since => Some(Known::Baseline),
         Some(_) => None,
     }
 }

@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::StreamExt as _;
 use kube::Client;
 use kube::core::{Request, WatchEvent};
 use kube::core::params::{ListParams, WatchParams};
@@ -239,7 +239,7 @@ impl<T: Watched, M> State<'_, T, M> {
             Request::new(self.path).watch(&params, &from.to_string()).map_err(kube::Error::BuildRequest)?;
         let opening = tokio::time::timeout(LIST_DEADLINE, self.client.request_events::<T>(request)).await;
         let stream = opening.map_err(|_| WatchError::Deadline)??;
-        let mut stream = std::pin::pin!(stream.into_stream());
+        let mut stream = std::pin::pin!(stream);
         loop {
             match tokio::time::timeout(SILENCE, stream.next()).await {
                 // The server closes a watch when its time is up; the next one goes on where this one was.

@@ -57,16 +57,16 @@ pub fn start(watching: Watching) -> mpsc::UnboundedReceiver<Sighting> {
     let pods = Sink { wrap: KindChange::Pod, sender: changes.clone() };
     let jobs = Sink { wrap: KindChange::Job, sender: changes };
     let (pod_client, faults) = (client.clone(), metrics.clone());
-    tasks.spawn("watch-pods", async move {
+    tasks.background("watch-pods", async move {
         stream::run(pod_client, Kind::Pod.path(), pods_at, pods, |error| report(&faults, Kind::Pod, error)).await;
     });
     let faults = metrics.clone();
-    tasks.spawn("watch-jobs", async move {
+    tasks.background("watch-jobs", async move {
         let mut pods_ready = pods_ready;
         let _ = tokio::time::timeout(PODS_FIRST, pods_ready.wait_for(|&ready| ready)).await;
         stream::run(client, Kind::Job.path(), jobs_at, jobs, |error| report(&faults, Kind::Job, error)).await;
     });
-    tasks.spawn("index", async move {
+    tasks.background("index", async move {
         let mut owner = Owner { index: Index::default(), clock, out, metrics, pods_listed, since: Positions::new() };
         owner.run(inbox).await;
     });

@@ -86,7 +86,7 @@ impl Dispatcher {
     /// This replica is the leader now: whatever is stored and open is its to deliver.
     pub(super) fn lead(&mut self) {
         self.leading = true;
-        self.tasks.spawn("take-over", find_open(self.client.clone(), self.reports.clone()));
+        self.tasks.background("take-over", find_open(self.client.clone(), self.reports.clone()));
     }
 
     /// Nothing new is tried from now on.
@@ -140,7 +140,7 @@ impl Dispatcher {
     fn read_again(&mut self, keys: Vec<(NoticeKey, Option<String>)>) {
         let keys: Vec<_> = keys.into_iter().filter(|(key, _)| self.reading.insert(key.clone())).collect();
         if !keys.is_empty() {
-            self.tasks.spawn("read-again", read_again(self.client.clone(), keys, self.reports.clone()));
+            self.tasks.background("read-again", read_again(self.client.clone(), keys, self.reports.clone()));
         }
     }
 

@@ -1,0 +1,155 @@
+//! An `EventTarget` judged: can it be delivered to. Pure.
+
+use std::cell::RefCell;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::ResourceExt as _;
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::api::EventTarget;
+use crate::api::condition::{READY, Reason, Verdict};
+use crate::channel::resolve::{SecretError, SecretLookup, channel_name, resolve};
+use crate::delivery::targets::{Target, TargetKey, TargetState};
+use crate::message::template;
+
+/// Longest time of one attempt, unless the target says otherwise.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Age at which an event is given up, unless the target says otherwise.
+const MAX_AGE: Duration = Duration::from_secs(24 * 3600);
+
+/// An `EventTarget`, judged.
+pub(super) struct TargetVerdict {
+    pub(super) object: EventTarget,
+    pub(super) key: TargetKey,
+    pub(super) target: Target,
+    pub(super) channel: Option<&'static str>,
+    pub(super) ready: Verdict,
+}
+
+impl TargetVerdict {
+    /// Quota units: a webhook is one.
+    pub(super) const UNITS: i32 = 1;
+}
+
+/// Judges one target.
+pub(super) fn judge(object: EventTarget, secrets: &dyn SecretLookup) -> TargetVerdict {
+    let key = TargetKey { namespace: object.namespace().unwrap_or_default(), name: object.name_any() };
+    let asked = Asked { inner: secrets, hasher: RefCell::new(DefaultHasher::new()) };
+    let resolved = resolve(&object.spec, &asked);
+    let template = object.spec.template.as_ref().map(template::compile).transpose();
+    let (state, ready, template) = match (resolved, template) {
+        (Err(error), _) => {
+            (TargetState::NotReady(error.to_string()), Verdict::no(READY, error.reason(), error.to_string()), None)
+        }
+        (_, Err(error)) => {
+            let message = format!("spec.{error}");
+            (TargetState::NotReady(message.clone()), Verdict::no(READY, error.reason(), message), None)
+        }
+        (Ok(_), Ok(_)) if object.spec.suspend => {
+            let message = "deliveries are skipped; set spec.suspend to false to go on";
+            (TargetState::Suspended, Verdict::no(READY, Reason::Suspended, message), None)
+        }
+        (Ok(resolved), Ok(template)) => {
+            let message = "messages can be delivered";
+            (TargetState::Ready(Arc::new(resolved)), Verdict::yes(READY, Reason::Ready, message), template.map(Arc::new))
+        }
+    };
+    let delivery = object.spec.delivery.clone().unwrap_or_default();
+    let mut hasher = asked.hasher.into_inner();
+    // The JSON form has every field of the spec, in a fixed order.
+    serde_json::to_string(&object.spec).unwrap_or_default().hash(&mut hasher);
+    let target = Target {
+        state,
+        revision: hasher.finish(),
+        template,
+        timeout: delivery.timeout.map_or(TIMEOUT, Duration::from),
+        max_age: delivery.max_age.map_or(MAX_AGE, Duration::from),
+        rate_per_minute: delivery.rate_per_minute.and_then(|rate| u32::try_from(rate).ok()),
+    };
+    TargetVerdict { channel: channel_name(&object.spec), object, key, target, ready }
+}
+
+/// Remembers, as a hash, what the Secrets answered: a changed answer is a changed target.
+struct Asked<'a> {
+    inner: &'a dyn SecretLookup,
+    hasher: RefCell<DefaultHasher>,
+}
+
+impl SecretLookup for Asked<'_> {
+    fn get(&self, name: &str, key: &str) -> Result<SecretString, SecretError> {
+        let answer = self.inner.get(name, key);
+        answer.as_ref().map(SecretString::expose_secret).ok().hash(&mut *self.hasher.borrow_mut());
+        answer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use k8s_openapi::ByteString;
+    use k8s_openapi::api::core::v1::Secret;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::controller::store::SecretsOf;
+
+    fn target(spec: Value) -> EventTarget {
+        serde_json::from_value(json!({
+            "apiVersion": "notification.pai.dev/v1alpha1", "kind": "EventTarget",
+            "metadata": {"name": "oncall", "namespace": "vision"}, "spec": spec,
+        }))
+        .unwrap()
+    }
+
+    fn ding() -> EventTarget {
+        target(json!({"dingTalk": {"webhook": {"url": "https://a.example"},
+            "signingKey": {"secretKeyRef": {"name": "ding", "key": "k"}}}}))
+    }
+
+    fn secrets(value: &str) -> SecretsOf {
+        let data = BTreeMap::from([("k".to_owned(), ByteString(value.as_bytes().to_vec()))]);
+        let secret = Secret { data: Some(data), ..Secret::default() };
+        SecretsOf(Some(BTreeMap::from([("ding".to_owned(), Arc::new(secret))])))
+    }
+
+    #[test]
+    fn a_target_is_ready_only_with_its_secret_and_says_what_is_missing() {
+        let ready = judge(ding(), &secrets("SECx"));
+        assert!(ready.ready.is_true() && matches!(ready.target.state, TargetState::Ready(_)));
+        let missing = judge(ding(), &SecretsOf(Some(BTreeMap::new())));
+        assert_eq!(missing.ready.reason, Reason::SecretNotFound);
+        let unreadable = judge(ding(), &SecretsOf(None));
+        assert_eq!(unreadable.ready.reason, Reason::SecretForbidden);
+        assert!(matches!(unreadable.target.state, TargetState::NotReady(_)));
+    }
+
+    #[test]
+    fn the_revision_changes_with_the_spec_and_with_the_secret_and_with_nothing_else() {
+        let revision = |target: EventTarget, secret: &str| judge(target, &secrets(secret)).target.revision;
+        let mut labelled = ding();
+        labelled.metadata.labels = Some(BTreeMap::from([("a".to_owned(), "b".to_owned())]));
+        assert_eq!(revision(ding(), "SECx"), revision(labelled, "SECx"));
+        assert_ne!(revision(ding(), "SECx"), revision(ding(), "SECy"));
+        let mut edited = ding();
+        edited.spec.delivery = Some(crate::api::event_target::Delivery { rate_per_minute: Some(5), ..Default::default() });
+        assert_ne!(revision(ding(), "SECx"), revision(edited, "SECx"));
+    }
+
+    #[test]
+    fn a_bad_template_or_a_suspension_makes_a_target_not_ready() {
+        let http = |more: Value| {
+            let mut spec = json!({"http": {"webhook": {"url": "https://a.example"}}});
+            spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            judge(target(spec), &SecretsOf::default())
+        };
+        let bad = http(json!({"template": {"body": "{{ nope }}"}}));
+        assert_eq!(bad.ready.reason, Reason::InvalidTemplate);
+        assert!(bad.ready.message.starts_with("spec.template.body, line 1"), "{}", bad.ready.message);
+        let suspended = http(json!({"suspend": true}));
+        assert_eq!(suspended.ready.reason, Reason::Suspended);
+        assert!(matches!(suspended.target.state, TargetState::Suspended));
+    }
+}

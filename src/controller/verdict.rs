@@ -1,0 +1,186 @@
+//! The whole judged at once: what is in force, and what every status should say. Pure.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+
+use super::rule::{self, Cache, RuleVerdict};
+use super::store::SecretsOf;
+use super::target::{self, TargetVerdict};
+use super::workspace::{self, Access, Surroundings, WorkspaceVerdict};
+use crate::api::condition::{REACHABLE, Reason, Verdict, conditions};
+use crate::api::event_target::{ConnectivityTest, EventTargetStatus, LastOutcome};
+use crate::api::names::bus_name;
+use crate::api::notice_rule::{FilterErrors, NoticeRuleStatus};
+use crate::api::workspace::{EventBusReference, WorkspaceStatus};
+use crate::api::{EventBus, EventTarget, NoticeRule, Workspace};
+use crate::delivery::book::Summary;
+use crate::delivery::targets::{RuleTemplates, TargetKey, TargetTable};
+use crate::rules::{Policy, WorkspacePolicy};
+
+/// Everything that is judged.
+pub(super) struct World {
+    pub(super) workspaces: Vec<Workspace>,
+    pub(super) buses: HashMap<(String, String), EventBus>,
+    pub(super) targets: Vec<EventTarget>,
+    pub(super) rules: Vec<NoticeRule>,
+    pub(super) namespaces: HashSet<String>,
+    pub(super) access: HashMap<String, Access>,
+    pub(super) secrets: HashMap<String, SecretsOf>,
+    pub(super) operator: String,
+}
+
+/// The judgement.
+pub(super) struct Judgement {
+    pub(super) workspaces: Vec<WorkspaceVerdict>,
+    pub(super) targets: HashMap<TargetKey, TargetVerdict>,
+    pub(super) rules: Vec<RuleVerdict>,
+}
+
+/// What statuses say beyond the judgement: what became of the Notices.
+pub(super) struct Tally<'a> {
+    pub(super) summary: &'a Summary,
+    pub(super) throttled: &'a HashMap<TargetKey, Timestamp>,
+    pub(super) filter_errors: &'a HashMap<(String, String), (i64, String)>,
+    pub(super) tests: &'a HashMap<TargetKey, ConnectivityTest>,
+}
+
+/// Judges everything.
+pub(super) fn judge(world: World, cache: &mut Cache) -> Judgement {
+    let World { workspaces, buses, targets, rules, namespaces, access, secrets, operator } = world;
+    let around = Surroundings { namespaces: &namespaces, buses: &buses, access: &access, operator: &operator };
+    let workspaces = workspace::judge_all(workspaces, &around);
+    let unreadable = SecretsOf::default();
+    let targets: HashMap<TargetKey, TargetVerdict> = targets
+        .into_iter()
+        .map(|object| {
+            let lookup = secrets.get(&object.namespace().unwrap_or_default()).unwrap_or(&unreadable);
+            let verdict = target::judge(object, lookup);
+            (verdict.key.clone(), verdict)
+        })
+        .collect();
+    let by_namespace = owners(&workspaces);
+    let rules: Vec<RuleVerdict> = rules
+        .into_iter()
+        .map(|object| {
+            let workspace = by_namespace.get(&object.namespace().unwrap_or_default()).copied();
+            rule::judge(object, workspace, &targets, cache)
+        })
+        .collect();
+    cache.keep_only(&rules);
+    Judgement { workspaces, targets, rules }
+}
+
+/// The workspace that has each namespace: not those that found it taken.
+fn owners(workspaces: &[WorkspaceVerdict]) -> HashMap<String, &WorkspaceVerdict> {
+    let mut owners = HashMap::new();
+    for workspace in workspaces {
+        let taken = workspace.verdicts.iter().any(|verdict| verdict.reason == Reason::NamespaceTaken);
+        if !taken {
+            owners.insert(workspace.namespace.clone(), workspace);
+        }
+    }
+    owners
+}
+
+impl Judgement {
+    /// What is in force.
+    pub(super) fn policy(&self) -> Policy {
+        let in_force = self.workspaces.iter().filter(|workspace| workspace.in_force_since().is_some());
+        Policy::new(in_force.map(|workspace| {
+            let rules = self
+                .rules
+                .iter()
+                .filter(|rule| rule.object.namespace().as_ref() == Some(&workspace.namespace))
+                .filter_map(|rule| Some((rule.object.name_any(), Arc::new(rule.active.clone()?))))
+                .collect::<BTreeMap<_, _>>();
+            WorkspacePolicy {
+                workspace: workspace.name(),
+                namespace: workspace.namespace.clone(),
+                locale: workspace.workspace.spec.locale,
+                rules,
+            }
+        }))
+    }
+
+    /// Every target.
+    pub(super) fn target_table(&self) -> TargetTable {
+        self.targets.iter().map(|(key, verdict)| (key.clone(), verdict.target.clone())).collect()
+    }
+
+    /// The rules' own templates.
+    pub(super) fn templates(&self) -> RuleTemplates {
+        self.rules
+            .iter()
+            .filter_map(|rule| {
+                let key = (rule.object.namespace().unwrap_or_default(), rule.object.name_any());
+                Some((key, rule.template.clone()?))
+            })
+            .collect()
+    }
+}
+
+/// A workspace's status.
+pub(super) fn workspace_status(verdict: &WorkspaceVerdict, tally: &Tally<'_>, now: Timestamp) -> WorkspaceStatus {
+    let before = verdict.workspace.status.clone().unwrap_or_default();
+    let generation = verdict.workspace.metadata.generation;
+    WorkspaceStatus {
+        observed_generation: generation,
+        namespace: Some(verdict.namespace.clone()),
+        event_bus: verdict.activated.map(|_| EventBusReference { name: bus_name(&verdict.name()) }),
+        activated_at: verdict.activated,
+        notices: tally.summary.namespaces.get(&verdict.namespace).copied(),
+        conditions: conditions(&before.conditions, &verdict.verdicts, generation, now),
+    }
+}
+
+/// A target's status.
+pub(super) fn target_status(verdict: &TargetVerdict, tally: &Tally<'_>, now: Timestamp) -> EventTargetStatus {
+    let before = verdict.object.status.clone().unwrap_or_default();
+    let generation = verdict.object.metadata.generation;
+    let found = tally.summary.targets.get(&verdict.key);
+    let last = found.and_then(|target| target.last.clone());
+    let test = tally.tests.get(&verdict.key).cloned().or(before.connectivity_test);
+    let reachable = match &last {
+        None => Verdict::unknown(REACHABLE, Reason::NotTried, "nothing was sent yet"),
+        Some(last) if last.outcome == LastOutcome::Delivered => {
+            Verdict::yes(REACHABLE, Reason::Succeeded, "the last message was accepted")
+        }
+        Some(last) => {
+            let code = last.code.as_deref().unwrap_or_default();
+            let message = last.message.as_deref().unwrap_or_default();
+            Verdict::no(REACHABLE, Reason::Failed, format!("the last message was not accepted: {code} {message}").trim().to_owned())
+        }
+    };
+    EventTargetStatus {
+        observed_generation: generation,
+        channel: verdict.channel.map(str::to_owned),
+        quota_units: Some(TargetVerdict::UNITS),
+        connectivity_test: test,
+        deliveries: Some(found.map(|target| target.deliveries).unwrap_or_default()),
+        last_delivery: last,
+        throttled_until: tally.throttled.get(&verdict.key).copied(),
+        conditions: conditions(&before.conditions, &[verdict.ready.clone(), reachable], generation, now),
+    }
+}
+
+/// A rule's status.
+pub(super) fn rule_status(verdict: &RuleVerdict, tally: &Tally<'_>, now: Timestamp) -> NoticeRuleStatus {
+    let before = verdict.object.status.clone().unwrap_or_default();
+    let generation = verdict.object.metadata.generation;
+    let key = (verdict.object.namespace().unwrap_or_default(), verdict.object.name_any());
+    let found = tally.summary.rules.get(&key);
+    NoticeRuleStatus {
+        observed_generation: generation,
+        edited_at: verdict.edited_at,
+        active_since: verdict.active_since,
+        quota: Some(verdict.quota),
+        targets: verdict.targets.clone(),
+        notices: Some(found.map(|rule| rule.notices).unwrap_or_default()),
+        last_notice: found.and_then(|rule| rule.last.clone()),
+        filter_errors: tally.filter_errors.get(&key).map(|(count, last)| FilterErrors { count: *count, last: last.clone() }),
+        conditions: conditions(&before.conditions, &verdict.verdicts, generation, now),
+    }
+}

@@ -1,0 +1,339 @@
+//! Puts the layers together, and ends the process when one of them cannot go on.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use kube::Client;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::args::RunArgs;
+use super::health::{self, Readiness};
+use super::metrics::Metrics;
+use crate::channel::{self, AddressPolicy};
+use crate::cluster::clock::{Clock, SystemClock};
+use crate::cluster::leader::{self, Candidate, LeadershipLost};
+use crate::cluster::tasks::Tasks;
+use crate::controller::{self, Controlling, retention};
+use crate::delivery::book::{self, Book, Summary};
+use crate::delivery::dispatch::{self, Delivering};
+use crate::delivery::targets::{RuleTemplates, TargetTable};
+use crate::outbox::recorder::{self, FilterErrors, Recording};
+use crate::rules::Policy;
+use crate::watch::checkpoint::{self, Positions};
+use crate::watch::stream::{self, Change, Sink};
+use crate::watch::task::{self, Sighting, Watching};
+
+/// Name of the Lease.
+const LEASE: &str = "pai-notification";
+/// How long a stop waits for everything to end.
+const GRACE: Duration = Duration::from_secs(25);
+/// Tries to read the checkpoint before starting without one.
+const CHECKPOINT_TRIES: u32 = 30;
+
+/// The program cannot start, or cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// No way to the API server.
+    #[error("no kubeconfig or service account to reach the API server with")]
+    Kubeconfig(#[source] kube::config::InferConfigError),
+    /// The client cannot be made.
+    #[error("the API client cannot start")]
+    ApiClient(#[source] kube::Error),
+    /// The HTTP client cannot be made.
+    #[error(transparent)]
+    HttpClient(#[from] channel::client::ClientError),
+    /// The ops address cannot be listened on.
+    #[error("cannot listen on --ops-address {address}")]
+    Listen {
+        /// The address.
+        address: std::net::SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Leadership is lost.
+    #[error("leadership is lost; the process ends, so that no two replicas send")]
+    Leadership(#[from] LeadershipLost),
+    /// A task has panicked.
+    #[error("a part of the program has failed; see the log above")]
+    Failed,
+}
+
+/// The channels between the layers.
+struct Wires {
+    leading: watch::Sender<bool>,
+    policy: watch::Sender<Option<Arc<Policy>>>,
+    targets: watch::Sender<Arc<TargetTable>>,
+    templates: watch::Sender<Arc<RuleTemplates>>,
+    retentions: watch::Sender<Arc<retention::Retentions>>,
+    summary: watch::Sender<Arc<Summary>>,
+    throttled: watch::Sender<Arc<HashMap<crate::delivery::targets::TargetKey, jiff::Timestamp>>>,
+    checkpointed: watch::Sender<Option<jiff::Timestamp>>,
+    book: Arc<Mutex<Book>>,
+    filter_errors: FilterErrors,
+}
+
+impl Default for Wires {
+    fn default() -> Self {
+        Self {
+            leading: watch::Sender::new(false),
+            policy: watch::Sender::new(None),
+            targets: watch::Sender::default(),
+            templates: watch::Sender::default(),
+            retentions: watch::Sender::default(),
+            summary: watch::Sender::default(),
+            throttled: watch::Sender::default(),
+            checkpointed: watch::Sender::new(None),
+            book: Arc::default(),
+            filter_errors: FilterErrors::default(),
+        }
+    }
+}
+
+/// Runs the operator until a signal, the loss of leadership, or a failure.
+///
+/// # Errors
+/// [`RunError`] if it cannot start or go on. A signal is no error.
+pub async fn run(args: RunArgs) -> Result<(), RunError> {
+    let mut config = kube::Config::infer().await.map_err(RunError::Kubeconfig)?;
+    // Watches have their own deadlines; every other call has one of `cluster::deadline`.
+    config.read_timeout = None;
+    let client = Client::try_from(config).map_err(RunError::ApiClient)?;
+    let addresses = AddressPolicy { allow: args.allow_target_cidr.clone(), deny: args.deny_target_cidr.clone() };
+    let http = channel::Client::new(addresses)?;
+    let address = args.ops_address;
+    let listener = health::listen(address).await.map_err(|source| RunError::Listen { address, source })?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), namespace = args.own_namespace(), ops = %address, "starting");
+
+    let stop = CancellationToken::new();
+    let program = Program {
+        operator: format!("{}/{}", args.own_namespace(), args.service_account),
+        namespace: args.own_namespace(),
+        args,
+        client,
+        http,
+        clock: Arc::new(SystemClock),
+        tasks: Tasks::new(stop.clone()),
+        metrics: Metrics::default(),
+        wires: Wires::default(),
+        stop,
+    };
+    program.run(listener).await
+}
+
+struct Program {
+    operator: String,
+    namespace: String,
+    args: RunArgs,
+    client: Client,
+    http: channel::Client,
+    clock: Arc<dyn Clock>,
+    tasks: Tasks,
+    metrics: Metrics,
+    wires: Wires,
+    stop: CancellationToken,
+}
+
+impl Program {
+    async fn run(self, listener: tokio::net::TcpListener) -> Result<(), RunError> {
+        let listed = self.start(listener).await;
+        let candidate = Candidate {
+            client: self.client.clone(),
+            namespace: self.namespace.clone(),
+            name: LEASE.to_owned(),
+            identity: identity(),
+        };
+        let ended = tokio::select! {
+            ended = self.lead(&candidate) => ended,
+            () = self.tasks.failed() => Err(RunError::Failed),
+            () = terminated() => {
+                tracing::info!("asked to stop; what is on its way is finished first");
+                Ok(())
+            }
+        };
+        drop(listed);
+        self.stop.cancel();
+        if ended.is_ok() {
+            if !self.tasks.ended_within(GRACE).await {
+                tracing::debug!("some watches had to be cut off");
+            }
+            if self.args.leader_elect {
+                leader::release(&candidate).await;
+            }
+        }
+        ended
+    }
+
+    async fn lead(&self, candidate: &Candidate) -> Result<(), RunError> {
+        if !self.args.leader_elect {
+            self.wires.leading.send_replace(true);
+            std::future::pending::<()>().await;
+        }
+        leader::run(candidate, self.clock.as_ref(), &self.wires.leading, &self.stop).await?;
+        Ok(())
+    }
+
+    /// Starts every layer. Returns what has to live as long as they do.
+    async fn start(&self, listener: tokio::net::TcpListener) -> watch::Receiver<bool> {
+        let positions = self.checkpoint().await;
+        let (stored, stored_inbox) = mpsc::unbounded_channel();
+        let sightings = task::start(Watching {
+            client: self.client.clone(),
+            clock: self.clock.clone(),
+            tasks: self.tasks.clone(),
+            positions,
+            metrics: self.metrics.watch.clone(),
+        });
+        let (sightings, listed) = self.follow_lists(sightings);
+        self.start_controller();
+        self.start_delivery(stored_inbox);
+        let recording = Recording {
+            client: self.client.clone(),
+            clock: self.clock.clone(),
+            tasks: self.tasks.clone(),
+            namespace: self.namespace.clone(),
+            lookback: self.args.lookback,
+            policy: self.wires.policy.subscribe(),
+            leading: self.wires.leading.subscribe(),
+            stored,
+            filter_errors: self.wires.filter_errors.clone(),
+            checkpointed: self.wires.checkpointed.clone(),
+            metrics: self.metrics.outbox.clone(),
+        };
+        self.tasks.spawn("recorder", recorder::run(recording, sightings, self.stop.clone()));
+        self.start_health(listener, listed.clone());
+        listed
+    }
+
+    /// Passes sightings on, and tells when both lists are complete.
+    fn follow_lists(
+        &self,
+        mut sightings: mpsc::UnboundedReceiver<Sighting>,
+    ) -> (mpsc::UnboundedReceiver<Sighting>, watch::Receiver<bool>) {
+        let (out, passed) = mpsc::unbounded_channel();
+        let (listed, all_listed) = watch::channel(false);
+        let mut missing: std::collections::BTreeSet<_> = crate::watch::Kind::ALL.into_iter().collect();
+        self.tasks.background("sightings", async move {
+            while let Some(sighting) = sightings.recv().await {
+                if let Sighting::Listed(kind) = &sighting {
+                    missing.remove(kind);
+                    listed.send_replace(missing.is_empty());
+                }
+                if out.send(sighting).is_err() {
+                    return;
+                }
+            }
+        });
+        (passed, all_listed)
+    }
+
+    async fn checkpoint(&self) -> Positions {
+        for _ in 0..CHECKPOINT_TRIES {
+            match checkpoint::load(&self.client, &self.namespace).await {
+                Ok(positions) => return positions,
+                Err(error) => {
+                    tracing::warn!(%error, "the checkpoint could not be read yet");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            }
+        }
+        tracing::warn!("starting without a checkpoint: deletions since the last run cannot be told");
+        Positions::new()
+    }
+
+    fn start_controller(&self) {
+        let wires = &self.wires;
+        let controlling = Controlling {
+            client: self.client.clone(),
+            clock: self.clock.clone(),
+            tasks: self.tasks.clone(),
+            operator: self.operator.clone(),
+            leading: wires.leading.subscribe(),
+            summary: wires.summary.subscribe(),
+            throttled: wires.throttled.subscribe(),
+            filter_errors: wires.filter_errors.clone(),
+            policy: wires.policy.clone(),
+            targets: wires.targets.clone(),
+            templates: wires.templates.clone(),
+            retentions: wires.retentions.clone(),
+        };
+        self.tasks.spawn("controller", controller::run(controlling, self.stop.clone()));
+        let retaining = retention::Retaining {
+            client: self.client.clone(),
+            clock: self.clock.clone(),
+            book: wires.book.clone(),
+            retentions: wires.retentions.subscribe(),
+            leading: wires.leading.subscribe(),
+            checkpointed: wires.checkpointed.subscribe(),
+        };
+        self.tasks.spawn("retention", retention::run(retaining, self.stop.clone()));
+    }
+
+    fn start_delivery(&self, stored: mpsc::UnboundedReceiver<crate::api::Notice>) {
+        let (changes, inbox) = mpsc::channel(1024);
+        let client = self.client.clone();
+        self.tasks.background("watch-notices", async move {
+            let sink: Sink<_, Change<book::NoticeView>> = Sink { wrap: std::convert::identity, sender: changes };
+            stream::run(client, book::PATH, None, sink, |error| {
+                tracing::warn!(kind = "notices", %error, "a watch failed and will be tried again");
+            })
+            .await;
+        });
+        let wires = &self.wires;
+        let delivering = Delivering {
+            client: self.client.clone(),
+            http: self.http.clone(),
+            clock: self.clock.clone(),
+            tasks: self.tasks.clone(),
+            policy: wires.policy.subscribe(),
+            targets: wires.targets.subscribe(),
+            templates: wires.templates.subscribe(),
+            leading: wires.leading.subscribe(),
+            stored,
+            changes: inbox,
+            summary: wires.summary.clone(),
+            throttled: wires.throttled.clone(),
+            book: wires.book.clone(),
+            metrics: self.metrics.delivery.clone(),
+        };
+        self.tasks.spawn("delivery", dispatch::run(delivering, self.stop.clone()));
+    }
+
+    fn start_health(&self, listener: tokio::net::TcpListener, listed: watch::Receiver<bool>) {
+        let (judged, in_force) = watch::channel(false);
+        let (mut policy, mut leading, leader) =
+            (self.wires.policy.subscribe(), self.wires.leading.subscribe(), self.metrics.leader.clone());
+        self.tasks.background("readiness", async move {
+            let _ = policy.wait_for(Option::is_some).await;
+            judged.send_replace(true);
+            let _ = leading.wait_for(|&leading| leading).await;
+            leader.set(1);
+            // Keeps the sender, and so the answer, for as long as the program runs.
+            std::future::pending::<()>().await;
+        });
+        let readiness =
+            Readiness { parts: vec![("the lists of Jobs and Pods", listed), ("rules and targets", in_force)] };
+        self.tasks.spawn("health", health::serve(listener, readiness, self.metrics.clone(), self.stop.clone()));
+    }
+}
+
+/// The Pod's name, or something unique on this machine.
+fn identity() -> String {
+    let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "local".to_owned());
+    format!("{host}-{}", std::process::id())
+}
+
+/// Resolves on SIGTERM or SIGINT.
+async fn terminated() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        tracing::error!("signals cannot be caught; the program can only be killed");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+}
