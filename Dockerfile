@@ -6,8 +6,7 @@ WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
 COPY src ./src
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
-    sed -i '/^\[\[example\]\]/,/^$/d' Cargo.toml \
-    && cargo build --release --locked --bin pai-notification \
+    cargo build --release --locked --bin pai-notification \
     && cp target/release/pai-notification /pai-notification \
     && echo 'pai:x:65532:65532:PAI Notification:/:/sbin/nologin' > /passwd
 

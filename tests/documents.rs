@@ -66,7 +66,10 @@ fn every_make_target_that_a_document_names_exists() {
         let text = read(document);
         for target in code_spans(&text).filter_map(|span| span.strip_prefix("make ")) {
             let target = target.split_whitespace().next().unwrap_or_default();
-            assert!(makefile.contains(&format!("\n{target}:")), "{document} names `make {target}`, which does not exist");
+            assert!(
+                makefile.contains(&format!("\n{target}:")),
+                "{document} names `make {target}`, which does not exist"
+            );
         }
     }
 }

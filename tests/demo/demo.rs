@@ -95,7 +95,7 @@ async fn run() -> anyhow::Result<()> {
     say.step("applying examples/: a workspace, its Secrets, two targets, two rules");
     for file in ["1-workspace.yaml", "2-secrets.yaml", "3-targets.yaml", "4-rules.yaml"] {
         let text = fs::read_to_string(in_repository("examples").join(file))?;
-        let text = if file == "2-secrets.yaml" { secrets.with_urls(&text, &oncall, &audit)? } else { text };
+        let text = if file == "2-secrets.yaml" { with_urls(text, &oncall, &audit)? } else { text };
         apply_all(&client, &text).await.with_context(|| format!("examples/{file}"))?;
     }
     wait_for_rules(&client).await?;
@@ -151,19 +151,18 @@ impl Secrets {
         };
         Ok(Self { robot_key: key("oncall-robot")?, audit_key: key("audit-log")? })
     }
+}
 
-    /// The file with the placeholder URLs replaced by those of the local receivers.
-    fn with_urls(&self, text: &str, oncall: &Inbox, audit: &Inbox) -> anyhow::Result<String> {
-        let mut text = text.to_owned();
-        for (placeholder, url) in [
-            ("https://oapi.dingtalk.com/robot/send?access_token=REPLACE-ME", oncall.url()),
-            ("https://audit.example.com/events", audit.url()),
-        ] {
-            ensure!(text.matches(placeholder).count() == 1, "examples/2-secrets.yaml must have {placeholder} once");
-            text = text.replace(placeholder, url);
-        }
-        Ok(text)
+/// The Secrets with the placeholder URLs replaced by those of the local receivers.
+fn with_urls(mut text: String, oncall: &Inbox, audit: &Inbox) -> anyhow::Result<String> {
+    for (placeholder, url) in [
+        ("https://oapi.dingtalk.com/robot/send?access_token=REPLACE-ME", oncall.url()),
+        ("https://audit.example.com/events", audit.url()),
+    ] {
+        ensure!(text.matches(placeholder).count() == 1, "examples/2-secrets.yaml must have {placeholder} once");
+        text = text.replace(placeholder, url);
     }
+    Ok(text)
 }
 
 async fn wait_for_rules(client: &Client) -> anyhow::Result<()> {

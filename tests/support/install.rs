@@ -131,7 +131,7 @@ async fn operator_kubeconfig(admin_file: &Path, admin: &Client) -> anyhow::Resul
     let mut config: Value = serde_saphyr::from_str(&fs::read_to_string(admin_file)?)?;
     let accounts: Api<ServiceAccount> = Api::namespaced(admin.clone(), NAMESPACE);
     let spec = TokenRequestSpec { expiration_seconds: Some(24 * 3600), ..TokenRequestSpec::default() };
-    let request = TokenRequest { spec, ..TokenRequest::default() };
+    let request = TokenRequest { spec: Some(spec), ..TokenRequest::default() };
     let answer = accounts.create_token_request(SERVICE_ACCOUNT, &PostParams::default(), &request).await?;
     let token = answer.status.context("a token request without an answer")?.token;
     let users = config.get_mut("users").and_then(Value::as_array_mut).context("a kubeconfig without users")?;
