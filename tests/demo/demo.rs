@@ -31,7 +31,7 @@ use kube::api::{DeleteParams, ListParams};
 use kube::{Api, Client};
 use pai_notification::api::{Notice, NoticeRule};
 
-use cluster::Cluster;
+use cluster::{Cluster, ClusterOptions};
 use install::{Operator, apply_all, in_repository, install};
 use robot::{Endpoint, Inbox, Message, Receiver, Robot, Verdict};
 
@@ -53,8 +53,6 @@ const QUIET: Duration = Duration::from_secs(3);
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    // A second call finds it installed already.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let outcome = tokio::select! {
         outcome = run() => outcome,
         _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
@@ -71,7 +69,7 @@ async fn main() -> ExitCode {
 async fn run() -> anyhow::Result<()> {
     let say = Progress::start();
     say.step("starting a cluster: etcd, kube-apiserver, kube-controller-manager, kube-scheduler, simulated nodes");
-    let cluster = Cluster::start().await?;
+    let cluster = Cluster::start(ClusterOptions::default()).await?;
 
     say.step("installing CRDs and rights");
     let installed = install(&cluster).await?;
@@ -116,13 +114,15 @@ async fn run() -> anyhow::Result<()> {
     let kinds = "workspaces,eventbuses,eventtargets,noticerules,notices";
     for kind in kinds.split(',') {
         println!("\n$ kubectl get {kind} --all-namespaces");
-        print!("{}", cluster.kubectl(&["get", kind, "--all-namespaces"]).await?);
+        let mut kubectl = tokio::process::Command::new(cluster.bin("kubectl"));
+        kubectl.arg("--kubeconfig").arg(cluster.kubeconfig_path()).args(["get", kind, "--all-namespaces"]);
+        ensure!(kubectl.status().await.context("running kubectl")?.success(), "kubectl get {kind} failed");
     }
     say.step("stopping what was started");
     let log = operator.log_file().to_owned();
     let status = operator.terminate().await?;
     ensure!(status.success(), "the operator ended with {status} on SIGTERM, see {}", log.display());
-    cluster.stop().await?;
+    drop(cluster);
     println!(
         "\nWorth a look:
   examples/           what was applied; change the rules and run `make demo` again

@@ -4,13 +4,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
-use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::{Patch, PatchParams};
 use kube::core::{DynamicObject, GroupVersionKind};
 use kube::runtime::{conditions, wait::await_condition};
 use kube::{Api, Client, discovery};
@@ -28,6 +27,9 @@ pub const SERVICE_ACCOUNT: &str = "pai-notification";
 /// How long the API server and the operator may take for things that take them a moment.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Operators started by this process, for the names of their logs.
+static STARTED: AtomicUsize = AtomicUsize::new(0);
+
 /// A cluster with CRDs, rights and a ServiceAccount for the operator.
 pub struct Installed {
     /// Client with all rights, for the test itself.
@@ -39,16 +41,16 @@ pub struct Installed {
 
 /// Installs CRDs, namespace, ServiceAccount and rights.
 pub async fn install(cluster: &Cluster) -> anyhow::Result<Installed> {
-    let admin = cluster.client().await?;
+    let admin = cluster.client();
     install_crds(&admin).await?;
     for object in system_objects()? {
         apply(&admin, object).await?;
     }
-    let logs = cluster.dir().join("operator");
+    let token = cluster.service_account_token(NAMESPACE, SERVICE_ACCOUNT).await?;
+    let kubeconfig = cluster.kubeconfig_for_token("operator", &token)?;
+    // Not beside the cluster's data, which goes away with it: a failure is to be read about afterwards.
+    let logs = in_repository("target/operator").join(std::process::id().to_string());
     fs::create_dir_all(&logs)?;
-    let kubeconfig = logs.join("kubeconfig");
-    let config = operator_kubeconfig(&cluster.kubeconfig(), &admin).await?;
-    fs::write(&kubeconfig, serde_json::to_vec_pretty(&config)?)?;
     Ok(Installed { admin, kubeconfig, logs })
 }
 
@@ -126,21 +128,6 @@ fn system_objects() -> anyhow::Result<Vec<Value>> {
     ])
 }
 
-/// The admin's kubeconfig with the user replaced by a token of the operator's ServiceAccount.
-async fn operator_kubeconfig(admin_file: &Path, admin: &Client) -> anyhow::Result<Value> {
-    let mut config: Value = serde_saphyr::from_str(&fs::read_to_string(admin_file)?)?;
-    let accounts: Api<ServiceAccount> = Api::namespaced(admin.clone(), NAMESPACE);
-    let spec = TokenRequestSpec { expiration_seconds: Some(24 * 3600), ..TokenRequestSpec::default() };
-    let request = TokenRequest { spec: Some(spec), ..TokenRequest::default() };
-    let answer = accounts.create_token_request(SERVICE_ACCOUNT, &PostParams::default(), &request).await?;
-    let token = answer.status.context("a token request without an answer")?.token;
-    let users = config.get_mut("users").and_then(Value::as_array_mut).context("a kubeconfig without users")?;
-    for user in users {
-        user["user"] = json!({"token": token});
-    }
-    Ok(config)
-}
-
 /// A running operator. Killed when dropped.
 pub struct Operator {
     process: tokio::process::Child,
@@ -159,7 +146,7 @@ impl Operator {
     /// Starts the operator and waits for nothing.
     pub async fn spawn(installed: &Installed, args: &[&str]) -> anyhow::Result<Self> {
         let ops = free_address().await?;
-        let number = fs::read_dir(&installed.logs)?.count();
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let log = installed.logs.join(format!("operator-{number}.log"));
         let file = fs::File::create(&log)?;
         let process = tokio::process::Command::new(binary()?)
