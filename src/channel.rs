@@ -8,6 +8,7 @@ pub mod dingtalk;
 pub mod http;
 pub mod outcome;
 pub mod resolve;
+pub mod text;
 
 use std::time::Duration;
 
@@ -63,4 +64,34 @@ pub trait Channel: Send + Sync + std::fmt::Debug {
     fn verdict(&self, reply: &Reply) -> Outcome;
     /// Strings that must not appear in anything that is shown: URL tokens, keys, credentials.
     fn secrets(&self) -> Vec<SecretString>;
+}
+
+/// One attempt through a channel: request, call, verdict; the receiver's words are cleaned before anybody sees them.
+pub async fn send(channel: &dyn Channel, client: &Client, envelope: &Envelope<'_>, timeout: Duration) -> Outcome {
+    exchange(channel, client, channel.request(envelope), timeout, envelope.now).await
+}
+
+/// One connectivity test through the same code; `None` if the channel has none.
+pub async fn probe(
+    channel: &dyn Channel,
+    client: &Client,
+    envelope: &Envelope<'_>,
+    timeout: Duration,
+) -> Option<Outcome> {
+    let request = channel.probe(envelope)?;
+    Some(exchange(channel, client, request, timeout, envelope.now).await)
+}
+
+async fn exchange(
+    channel: &dyn Channel,
+    client: &Client,
+    request: Request,
+    timeout: Duration,
+    now: Timestamp,
+) -> Outcome {
+    let outcome = match client.call(request, timeout, now).await {
+        Ok(reply) => channel.verdict(&reply),
+        Err(error) => error.outcome(),
+    };
+    outcome.map_message(|message| text::cleaned(message, &channel.secrets()))
 }

@@ -9,7 +9,8 @@ use super::targets::{RuleTemplates, Target, TargetKey};
 use crate::api::Notice;
 use crate::channel::{self, Client, Envelope, Outcome, ResolvedTarget};
 use crate::lifecycle::identity::delivery_id;
-use crate::message::{self, Message, template::CompiledTemplate};
+use crate::message::template::CompiledTemplate;
+use crate::message::{self, Message, Origin};
 use crate::rules::WorkspacePolicy;
 
 /// Everything that one attempt needs, taken when it starts.
@@ -42,8 +43,9 @@ impl Attempt {
         let of_rule = |rule: &String| templates.get(&(key.namespace.clone(), rule.clone()));
         let template: Option<&CompiledTemplate> =
             rules.iter().find_map(of_rule).or(target.template.as_ref()).map(Arc::as_ref);
-        let message =
-            message::compose(workspace.locale, &workspace.workspace, &key.namespace, rules, &notice.spec.event, template);
+        let WorkspacePolicy { workspace: name, namespace, locale, rules: _ } = workspace;
+        let origin = Origin { workspace: name, namespace, locale: *locale, rules };
+        let message = message::compose(&origin, &notice.spec.event, template);
         Self { timeout: target.timeout, workspace: workspace.workspace.clone(), notice, target: key, resolved, message }
     }
 
