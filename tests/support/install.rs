@@ -122,7 +122,7 @@ fn system_objects() -> anyhow::Result<Vec<Value>> {
             "roleRef": role_ref("ClusterRole")}),
         json!({"apiVersion": rbac, "kind": "ClusterRole", "metadata": {"name": "AliyunServiceRoleForPAIWorkspace"},
             "rules": rules("workspace.yaml")?}),
-        json!({"apiVersion": rbac, "kind": "Role", "metadata": local, "rules": rules("operator-namespace.yaml")?}),
+        json!({"apiVersion": rbac, "kind": "Role", "metadata": local, "rules": rules("namespace.yaml")?}),
         json!({"apiVersion": rbac, "kind": "RoleBinding", "metadata": local, "subjects": subjects,
             "roleRef": role_ref("Role")}),
     ])
