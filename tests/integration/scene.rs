@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
@@ -17,7 +18,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use crate::cluster::{self, Cluster};
-use crate::install::{Installed, Operator, apply, install};
+use crate::install::{Installed, NAMESPACE, Operator, apply, install};
 use crate::robot::{Endpoint, Inbox, Receiver, Robot};
 
 /// How long anything may take that takes a moment.
@@ -48,6 +49,9 @@ impl Scene {
         let admin = installed.admin.clone();
         let workspaces: Api<Workspace> = Api::all(admin.clone());
         workspaces.delete_collection(&DeleteParams::default(), &ListParams::default()).await.unwrap();
+        // The last test's operator was killed and gave nothing back.
+        let leases: Api<Lease> = Api::namespaced(admin.clone(), NAMESPACE);
+        let _ = leases.delete("pai-notification", &DeleteParams::default()).await;
         let scene = Self {
             _turn: turn,
             cluster,

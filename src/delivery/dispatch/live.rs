@@ -18,6 +18,8 @@ pub struct Live {
     pub writing: bool,
     /// Whether the status has changed since that write began.
     pub dirty: bool,
+    /// Whether any status stands on the Notice yet.
+    pub shown: bool,
 }
 
 /// What to note on a delivery.
@@ -76,7 +78,16 @@ impl Live {
             }
         }
         status.phase = NoticeStatus::phase_of(&status.deliveries);
-        Self { notice: Arc::new(notice), status, writing: false, dirty: false }
+        let shown = notice.status.is_some();
+        Self { notice: Arc::new(notice), status, writing: false, dirty: false, shown }
+    }
+
+    /// Notes for what a delivery waits that was not tried yet.
+    pub fn note_waiting(&mut self, target: &str, why: &str) {
+        if let Some(delivery) = self.status.deliveries.iter_mut().find(|delivery| delivery.target == target) {
+            delivery.message = Some(format!("waits for its target: {why}"));
+        }
+        self.changed();
     }
 
     /// Targets that still wait for this Notice.

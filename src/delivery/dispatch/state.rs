@@ -25,6 +25,8 @@ use crate::delivery::targets::{RuleTemplates, Target, TargetKey, TargetState, Ta
 use crate::rules::{Policy, WorkspacePolicy};
 use crate::watch::stream::Change;
 
+/// A Notice that waits for longer than this shows that it does; one that goes out at once needs no such write.
+const SHOW_WAITING: SignedDuration = SignedDuration::from_secs(1);
 /// Longest sleep between two looks at the lanes.
 const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
 
@@ -182,9 +184,38 @@ impl Dispatcher {
                 changed
             });
         }
+        self.show_waiting();
         let pending: usize = self.lanes.values().map(Lane::len).sum();
         self.metrics.pending.set(i64::try_from(pending + self.attempts).unwrap_or(i64::MAX));
         self.metrics.live.set(i64::try_from(self.live.len()).unwrap_or(i64::MAX));
+    }
+
+    /// Writes the first status of Notices that could not be tried at once, with what they wait for.
+    fn show_waiting(&mut self) {
+        let now = self.clock.now();
+        let waiting: Vec<NoticeKey> = self
+            .live
+            .iter()
+            .filter(|(_, live)| {
+                let age = now.duration_since(live.notice.spec.event.observed_time);
+                !live.shown && !live.writing && age >= SHOW_WAITING
+            })
+            .map(|(key, _)| key.clone())
+            .collect();
+        let targets = self.targets.clone();
+        for key in waiting {
+            let Some(live) = self.live.get_mut(&key) else { continue };
+            let pending: Vec<String> = live.pending().map(|delivery| delivery.target.clone()).collect();
+            for name in pending {
+                let target = TargetKey { namespace: key.namespace.clone(), name };
+                let why = match targets.get(&target).map(|target| &target.state) {
+                    Some(TargetState::NotReady(why)) => why.as_str(),
+                    _ => "its turn has not come yet",
+                };
+                live.note_waiting(&target.name, why);
+            }
+            self.write(&key);
+        }
     }
 
     /// What a task reports.
@@ -454,6 +485,7 @@ impl Dispatcher {
         let Some(live) = self.live.get_mut(key).filter(|live| live.dirty && !live.writing) else { return };
         live.dirty = false;
         live.writing = true;
+        live.shown = true;
         let (client, metrics, reports) = (self.client.clone(), self.metrics.clone(), self.reports.clone());
         let (key, status) = (key.clone(), live.status.clone());
         self.tasks.spawn("settle", async move {
