@@ -104,9 +104,7 @@ impl Filter {
             Err(_) => return Err(at_start("does not parse")),
         };
         if let Some((id, name)) = unknown(program.expression(), &mut Vec::new()) {
-            let (line, column) = program.source_info().offset_for(id).map_or((1, 1), |(line, column)| {
-                (i64::try_from(line).unwrap_or(1), i64::try_from(column).unwrap_or(1))
-            });
+            let (line, column) = program.source_info().offset_for(id).map_or((1, 1), |(start, _)| place(source, start));
             let message = format!("there is no variable {name}; there are event and subject");
             return Err(CompileError { line, column, message });
         }
@@ -132,6 +130,14 @@ impl Filter {
             Err(_) => Err(failed("it cannot be evaluated".to_owned())),
         }
     }
+}
+
+/// Line and column, counted from 1, of a character.
+fn place(source: &str, offset: impl TryInto<usize>) -> (i64, i64) {
+    source.chars().take(offset.try_into().unwrap_or(0)).fold((1, 1), |(line, column), c| match c {
+        '\n' => (line + 1, 1),
+        _ => (line, column + 1),
+    })
 }
 
 /// Refuses what would make the parser recurse too deeply, before it is asked.

@@ -232,6 +232,12 @@ impl Index {
             },
             Change::ListEnded { revision } => {
                 let Some(list) = self.pod_list.take() else { return Vec::new() };
+                let jobs = &self.jobs;
+                self.facts.retain(|job, pods| {
+                    // Facts outlive a Pod for the sake of its Job only.
+                    pods.retain(|uid, _| jobs.contains_key(job) || list.uids.contains(uid));
+                    !pods.is_empty()
+                });
                 let gone: Vec<_> = self.pods.keys().filter(|uid| !list.uids.contains(*uid)).cloned().collect();
                 gone.iter().flat_map(|uid| self.pod_gone(uid, Presence::Gone, None, revision, now)).collect()
             }
