@@ -97,8 +97,12 @@ fn facts(words: &Words, workspace: &str, event: &Event) -> Vec<Fact> {
     let place: Vec<&str> = [text("pod"), text("node")].into_iter().flatten().collect();
     add(words.place, Some(place.join(" @ ")));
     add(words.restarts, number("restarts").map(|count| count.to_string()));
-    let labels: Vec<String> =
-        subject.labels.iter().filter(|(key, _)| !key.contains('/')).map(|(key, value)| format!("{key}={value}")).collect();
+    let labels: Vec<String> = subject
+        .labels
+        .iter()
+        .filter(|(key, _)| !key.contains('/'))
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
     add(words.labels, Some(labels.join(", ")));
     facts
 }

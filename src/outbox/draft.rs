@@ -244,7 +244,8 @@ mod tests {
     fn a_notice_names_each_target_once_with_all_rules_that_chose_it() {
         let policy = policy(&[("a", everything(), &["oncall", "chat"]), ("b", everything(), &["oncall"])]);
         let notice = wanted(&failure("12:00:00"), &policy);
-        let deliveries: Vec<_> = notice.spec.deliveries.iter().map(|d| (d.target.as_str(), d.rules.join(","))).collect();
+        let deliveries: Vec<_> =
+            notice.spec.deliveries.iter().map(|d| (d.target.as_str(), d.rules.join(","))).collect();
         assert_eq!(deliveries, [("chat", "a".to_owned()), ("oncall", "a,b".to_owned())]);
         assert_eq!(notice.metadata.namespace.as_deref(), Some("vision"));
         let labels = notice.metadata.labels.unwrap();

@@ -160,7 +160,8 @@ fn check_shape(source: &str) -> Result<(), CompileError> {
             prefixes = 0;
         }
         if depth > DEEPEST || prefixes > DEEPEST || operators > MOST_OPERATORS {
-            let message = "the filter is nested too deeply or too long here; split it over several sources or rules".to_owned();
+            let message =
+                "the filter is nested too deeply or too long here; split it over several sources or rules".to_owned();
             return Err(CompileError { line, column, message });
         }
     }
@@ -188,10 +189,7 @@ fn unknown<'e>(expression: &'e IdedExpr, bound: &mut Vec<&'e str>) -> Option<(u6
             bound.push(&comprehension.iter_var);
             bound.push(&comprehension.accu_var);
             bound.extend(comprehension.iter_var2.as_deref());
-            let inside = any(
-                vec![&comprehension.loop_cond, &comprehension.loop_step, &comprehension.result],
-                bound,
-            );
+            let inside = any(vec![&comprehension.loop_cond, &comprehension.loop_step, &comprehension.result], bound);
             bound.truncate(before);
             outside.or(inside)
         }
@@ -211,4 +209,3 @@ fn entries<'e>(entries: impl Iterator<Item = &'e EntryExpr>) -> Vec<&'e IdedExpr
         })
         .collect()
 }
-

@@ -189,14 +189,7 @@ impl Index {
         }
     }
 
-    fn look_at_job(
-        &mut self,
-        uid: &str,
-        kind: Kind,
-        revision: u64,
-        known: Known,
-        now: Timestamp,
-    ) -> Vec<Observation> {
+    fn look_at_job(&mut self, uid: &str, kind: Kind, revision: u64, known: Known, now: Timestamp) -> Vec<Observation> {
         let Some(entry) = self.jobs.get_mut(uid) else { return Vec::new() };
         let facts: Vec<PodFacts> = self.facts.get(uid).map(|pods| pods.values().cloned().collect()).unwrap_or_default();
         let detected = job::detect(&entry.view, &facts, Presence::Present);

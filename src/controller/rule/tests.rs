@@ -100,17 +100,71 @@ fn every_reason_why_a_rule_is_not_ready_has_its_message() {
     let neither = workspace(None, None, 5);
     let fine = in_force();
     let table = [
-        ("no workspace", plain(), None, Reason::NoWorkspace, "no Workspace switches on namespace vision; create one with spec.namespace: vision"),
-        ("not activated", plain(), Some(&not_activated), Reason::WorkspaceNotActivated, "Workspace research is not activated"),
-        ("no access", plain(), Some(&not_granted), Reason::AccessNotGranted, "set spec.grantAccess of Workspace research to true"),
+        (
+            "no workspace",
+            plain(),
+            None,
+            Reason::NoWorkspace,
+            "no Workspace switches on namespace vision; create one with spec.namespace: vision",
+        ),
+        (
+            "not activated",
+            plain(),
+            Some(&not_activated),
+            Reason::WorkspaceNotActivated,
+            "Workspace research is not activated",
+        ),
+        (
+            "no access",
+            plain(),
+            Some(&not_granted),
+            Reason::AccessNotGranted,
+            "set spec.grantAccess of Workspace research to true",
+        ),
         ("neither", plain(), Some(&neither), Reason::WorkspaceNotActivated, "set its spec.activate to true"),
         ("suspended", with(json!({"suspend": true})), Some(&fine), Reason::Suspended, "set spec.suspend to false"),
-        ("broken filter", with(json!({"sources": [{"type": "DLCJob", "filter": "nope"}]})), Some(&fine), Reason::InvalidSource, "spec.sources[0].filter, line 1, column 1: there is no variable nope"),
-        ("broken filter, no workspace", with(json!({"sources": [{"type": "DLCJob", "filter": "nope"}]})), None, Reason::InvalidSource, "nope"),
-        ("foreign event", with(json!({"sources": [{"type": "DLCJob", "events": ["TaskFailed"]}]})), Some(&fine), Reason::InvalidSource, "TaskFailed belongs to FlowTask"),
-        ("broken template", with(json!({"template": {"body": "{{ nope }}"}})), Some(&fine), Reason::InvalidTemplate, "spec.template.body, line 1"),
-        ("no such target", rule(&["x", "y"], &json!({})), Some(&fine), Reason::NoActiveTarget, "no target can be delivered to: there is no EventTarget x, y in namespace vision"),
-        ("not ready", rule(&["broken", "x"], &json!({})), Some(&fine), Reason::NoActiveTarget, "there is no EventTarget x in namespace vision; EventTarget broken is not ready, see its conditions"),
+        (
+            "broken filter",
+            with(json!({"sources": [{"type": "DLCJob", "filter": "nope"}]})),
+            Some(&fine),
+            Reason::InvalidSource,
+            "spec.sources[0].filter, line 1, column 1: there is no variable nope",
+        ),
+        (
+            "broken filter, no workspace",
+            with(json!({"sources": [{"type": "DLCJob", "filter": "nope"}]})),
+            None,
+            Reason::InvalidSource,
+            "nope",
+        ),
+        (
+            "foreign event",
+            with(json!({"sources": [{"type": "DLCJob", "events": ["TaskFailed"]}]})),
+            Some(&fine),
+            Reason::InvalidSource,
+            "TaskFailed belongs to FlowTask",
+        ),
+        (
+            "broken template",
+            with(json!({"template": {"body": "{{ nope }}"}})),
+            Some(&fine),
+            Reason::InvalidTemplate,
+            "spec.template.body, line 1",
+        ),
+        (
+            "no such target",
+            rule(&["x", "y"], &json!({})),
+            Some(&fine),
+            Reason::NoActiveTarget,
+            "no target can be delivered to: there is no EventTarget x, y in namespace vision",
+        ),
+        (
+            "not ready",
+            rule(&["broken", "x"], &json!({})),
+            Some(&fine),
+            Reason::NoActiveTarget,
+            "there is no EventTarget x in namespace vision; EventTarget broken is not ready, see its conditions",
+        ),
     ];
     for (case, object, workspace, reason, message) in table {
         let verdict = judged(object, workspace);
@@ -125,7 +179,11 @@ fn a_rule_that_is_ready_says_which_of_its_targets_are_not() {
     let table: [(&[&str], &str, &[&str]); 3] = [
         (&["a", "b"], "events that match are notified", &["a", "b"]),
         (&["x", "b"], "delivered to the others, but there is no EventTarget x in namespace vision", &["b"]),
-        (&["broken", "b"], "delivered to the others, but EventTarget broken is not ready, see its conditions", &["broken", "b"]),
+        (
+            &["broken", "b"],
+            "delivered to the others, but EventTarget broken is not ready, see its conditions",
+            &["broken", "b"],
+        ),
     ];
     for (names, message, active) in table {
         let verdict = judged(rule(names, &json!({})), Some(&in_force()));
@@ -159,7 +217,11 @@ fn targets_over_the_quota_are_named_and_not_delivered_to() {
     let verdict = judged(rule(&["a", "b", "c"], &json!({})), Some(&workspace(Some(2), Some(3), 1)));
     let exceeded = condition(&verdict, QUOTA_EXCEEDED);
     assert_eq!((exceeded.status, exceeded.reason), (Some(true), Reason::TargetsOverQuota));
-    assert!(exceeded.message.starts_with("not delivered to: b, c; the workspace allows 1 units"), "{}", exceeded.message);
+    assert!(
+        exceeded.message.starts_with("not delivered to: b, c; the workspace allows 1 units"),
+        "{}",
+        exceeded.message
+    );
     assert_eq!(active_targets(&verdict), Some(vec!["a"]));
     let within = judged(rule(&["a", "b", "c"], &json!({})), Some(&in_force()));
     let exceeded = condition(&within, QUOTA_EXCEEDED);

@@ -115,11 +115,7 @@ fn a_workspace_with_bus_and_access_is_ready() {
 #[test]
 fn a_namespace_belongs_to_the_oldest_workspace_and_then_to_the_first_by_name() {
     let spec = json!({"activate": true, "grantAccess": true});
-    for (first, second, owner) in [
-        (("b", 1), ("a", 2), "b"),
-        (("a", 2), ("b", 1), "b"),
-        (("b", 1), ("a", 1), "a"),
-    ] {
+    for (first, second, owner) in [(("b", 1), ("a", 2), "b"), (("a", 2), ("b", 1), "b"), (("b", 1), ("a", 1), "a")] {
         let cluster = Cluster::with_namespace().bus("a").bus("b").access(binding(None, "operator"), Ok(None));
         let both = [first, second].map(|(name, day)| workspace(name, day, &spec));
         let verdicts = cluster.judge_all(both.to_vec());
@@ -131,7 +127,10 @@ fn a_namespace_belongs_to_the_oldest_workspace_and_then_to_the_first_by_name() {
             }
             assert_eq!(reasons(&verdict), [Reason::NamespaceTaken; 3], "{first:?} {second:?}");
             let message = &condition(&verdict, READY).message;
-            assert!(message.contains("namespace vision") && message.contains(&format!("Workspace {owner};")), "{message}");
+            assert!(
+                message.contains("namespace vision") && message.contains(&format!("Workspace {owner};")),
+                "{message}"
+            );
             assert_eq!(verdict.in_force_since(), None);
             assert!(!verdict.needs_bus && !verdict.needs_binding);
         }
@@ -142,9 +141,23 @@ fn a_namespace_belongs_to_the_oldest_workspace_and_then_to_the_first_by_name() {
 fn activation_says_what_is_missing_and_makes_the_bus_only_in_a_namespace() {
     let off = workspace("research", 1, &json!({"grantAccess": true}));
     let table = [
-        ("off", off.clone(), Cluster::whole(), Reason::NotActivated, "set spec.activate of Workspace research to true", false),
+        (
+            "off",
+            off.clone(),
+            Cluster::whole(),
+            Reason::NotActivated,
+            "set spec.activate of Workspace research to true",
+            false,
+        ),
         ("off, no namespace", off, Cluster::default(), Reason::NotActivated, "set spec.activate", false),
-        ("no namespace", wanted(), Cluster::default(), Reason::NamespaceNotFound, "there is no namespace vision", false),
+        (
+            "no namespace",
+            wanted(),
+            Cluster::default(),
+            Reason::NamespaceNotFound,
+            "there is no namespace vision",
+            false,
+        ),
         ("no bus", wanted(), Cluster::with_namespace(), Reason::NotActivated, "the event bus is being made", true),
         ("other's bus", wanted(), Cluster::with_namespace().bus("other"), Reason::NotActivated, "being made", true),
     ];
@@ -155,7 +168,11 @@ fn activation_says_what_is_missing_and_makes_the_bus_only_in_a_namespace() {
         assert!(activated.message.contains(message), "{case}: {}", activated.message);
         assert_eq!((verdict.needs_bus, verdict.activated), (needs_bus, None), "{case}");
         let ready = condition(&verdict, READY);
-        assert_eq!((ready.reason, &ready.message), (activated.reason, &activated.message), "{case}: Ready says the same");
+        assert_eq!(
+            (ready.reason, &ready.message),
+            (activated.reason, &activated.message),
+            "{case}: Ready says the same"
+        );
     }
 }
 
@@ -165,11 +182,23 @@ fn access_is_granted_only_by_a_binding_whose_rights_are_confirmed() {
     let bound = |missing| Cluster::with_namespace().bus("research").access(binding(None, "operator"), missing);
     let none = || Cluster::with_namespace().bus("research");
     let table = [
-        ("none", by_hand(), none(), false, "or bind ClusterRole AliyunServiceRoleForPAIWorkspace to ServiceAccount pai-notification/operator in namespace vision"),
+        (
+            "none",
+            by_hand(),
+            none(),
+            false,
+            "or bind ClusterRole AliyunServiceRoleForPAIWorkspace to ServiceAccount pai-notification/operator in namespace vision",
+        ),
         ("asked for", wanted(), none(), false, "the RoleBinding is being made"),
         ("by hand", by_hand(), bound(Ok(None)), true, "the API server confirms the rights"),
         ("not asked yet", by_hand(), bound(Err(())), false, "the API server is being asked"),
-        ("a right is missing", by_hand(), bound(Ok(Some("get secrets"))), false, "does not allow the operator to get secrets; set spec.grantAccess of Workspace research"),
+        (
+            "a right is missing",
+            by_hand(),
+            bound(Ok(Some("get secrets"))),
+            false,
+            "does not allow the operator to get secrets; set spec.grantAccess of Workspace research",
+        ),
     ];
     for (case, workspace, cluster, granted, message) in table {
         let verdict = cluster.judge(workspace);
@@ -214,8 +243,10 @@ fn edited(generation: i64, status: Option<(&str, i64)>) -> Workspace {
     workspace.status = status.map(|(activated, observed)| {
         let condition = json!({"type": ACTIVATED, "status": activated, "reason": "x", "message": "",
             "lastTransitionTime": stamp(4)});
-        serde_json::from_value(json!({"observedGeneration": observed, "activatedAt": stamp(4), "conditions": [condition]}))
-            .unwrap()
+        serde_json::from_value(
+            json!({"observedGeneration": observed, "activatedAt": stamp(4), "conditions": [condition]}),
+        )
+        .unwrap()
     });
     workspace
 }

@@ -197,7 +197,8 @@ mod tests {
     fn what_has_no_status_yet_waits_and_what_has_one_keeps_it() {
         let fresh = waiting(&["a", "b"]);
         assert_eq!((pending(&fresh), fresh.status.phase, fresh.dirty), (vec!["a", "b"], Phase::Pending, false));
-        let status = json!({"phase": "Delivered", "deliveries": [{"target": "a", "state": "Delivered", "attempts": 2}]});
+        let status =
+            json!({"phase": "Delivered", "deliveries": [{"target": "a", "state": "Delivered", "attempts": 2}]});
         let known = live(&["a", "b"], status);
         assert_eq!((pending(&known), known.status.phase), (vec!["b"], Phase::Pending));
         assert_eq!(known.status.deliveries.first().map(|delivery| delivery.attempts), Some(2));

@@ -119,9 +119,7 @@ fn every_fact_says_something() {
 
 #[test]
 fn the_title_of_a_timeout_says_so_and_that_of_another_failure_gives_the_reason() {
-    let failed = |locale, cause| {
-        built_in(locale, "research", &event(Source::DLCJob, Transition::Failed, cause)).title
-    };
+    let failed = |locale, cause| built_in(locale, "research", &event(Source::DLCJob, Transition::Failed, cause)).title;
     assert_eq!(failed(Locale::En, Cause::Deadline), "Job nightly-42 failed: its time limit has passed");
     assert_eq!(failed(Locale::Zh, Cause::Deadline), "训练任务 nightly-42 失败：超过运行时限");
     assert_eq!(failed(Locale::En, Cause::Other), "Job nightly-42 failed: BackoffLimitExceeded");
