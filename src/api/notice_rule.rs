@@ -27,7 +27,12 @@ use crate::lifecycle::{EventType, Source};
     printcolumn(name = "Delivered", type_ = "integer", json_path = ".status.notices.delivered"),
     printcolumn(name = "Failed", type_ = "integer", json_path = ".status.notices.failed"),
     printcolumn(name = "Last", type_ = "date", json_path = ".status.lastNotice.time"),
-    printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].message", priority = 1),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Ready')].message",
+        priority = 1
+    ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]

@@ -181,7 +181,8 @@ fn webhook(field: &'static str, webhook: &Webhook, secrets: &dyn SecretLookup) -
         }
     };
     let wrong = |message| TargetError::Url { field, message };
-    let url = Url::parse(text.expose_secret()).map_err(|_| wrong("is not a URL; it must look like https://host/path"))?;
+    let url =
+        Url::parse(text.expose_secret()).map_err(|_| wrong("is not a URL; it must look like https://host/path"))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(wrong("must start with http:// or https://"));
     }
@@ -195,13 +196,21 @@ fn webhook(field: &'static str, webhook: &Webhook, secrets: &dyn SecretLookup) -
 }
 
 /// A Secret's value, without the line break that `echo` leaves at its end.
-fn secret(field: &str, reference: &SecretKeyReference, secrets: &dyn SecretLookup) -> Result<SecretString, TargetError> {
+fn secret(
+    field: &str,
+    reference: &SecretKeyReference,
+    secrets: &dyn SecretLookup,
+) -> Result<SecretString, TargetError> {
     let SecretKeyReference { name, key } = reference;
     let (field, name, key) = (field.to_owned(), name.clone(), key.clone());
     match secrets.get(&name, &key) {
         Ok(value) => {
             let trimmed = value.expose_secret().trim_end_matches(['\r', '\n']);
-            if trimmed.is_empty() { Err(TargetError::SecretKeyMissing { field, name, key }) } else { Ok(trimmed.into()) }
+            if trimmed.is_empty() {
+                Err(TargetError::SecretKeyMissing { field, name, key })
+            } else {
+                Ok(trimmed.into())
+            }
         }
         Err(SecretError::NotFound) => Err(TargetError::SecretNotFound { field, name }),
         Err(SecretError::KeyMissing) => Err(TargetError::SecretKeyMissing { field, name, key }),

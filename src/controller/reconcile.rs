@@ -140,7 +140,8 @@ impl Controller {
     }
 
     fn gather(&self, buses: &[EventBus]) -> World {
-        let namespaces: HashSet<String> = self.stores.namespaces.state().iter().map(|namespace| namespace.name_any()).collect();
+        let namespaces: HashSet<String> =
+            self.stores.namespaces.state().iter().map(|namespace| namespace.name_any()).collect();
         let key = |bus: &EventBus| (bus.namespace().unwrap_or_default(), bus.name_any());
         World {
             workspaces: decoded(&self.stores.workspaces),

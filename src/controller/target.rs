@@ -53,7 +53,11 @@ pub(super) fn judge(object: EventTarget, secrets: &dyn SecretLookup) -> TargetVe
         }
         (Ok(resolved), Ok(template)) => {
             let message = "messages can be delivered";
-            (TargetState::Ready(Arc::new(resolved)), Verdict::yes(READY, Reason::Ready, message), template.map(Arc::new))
+            (
+                TargetState::Ready(Arc::new(resolved)),
+                Verdict::yes(READY, Reason::Ready, message),
+                template.map(Arc::new),
+            )
         }
     };
     let delivery = object.spec.delivery.clone().unwrap_or_default();
@@ -134,7 +138,8 @@ mod tests {
         assert_eq!(revision(ding(), "SECx"), revision(labelled, "SECx"));
         assert_ne!(revision(ding(), "SECx"), revision(ding(), "SECy"));
         let mut edited = ding();
-        edited.spec.delivery = Some(crate::api::event_target::Delivery { rate_per_minute: Some(5), ..Default::default() });
+        edited.spec.delivery =
+            Some(crate::api::event_target::Delivery { rate_per_minute: Some(5), ..Default::default() });
         assert_ne!(revision(ding(), "SECx"), revision(edited, "SECx"));
     }
 

@@ -151,7 +151,11 @@ pub(super) fn target_status(verdict: &TargetVerdict, tally: &Tally<'_>, now: Tim
         Some(last) => {
             let code = last.code.as_deref().unwrap_or_default();
             let message = last.message.as_deref().unwrap_or_default();
-            Verdict::no(REACHABLE, Reason::Failed, format!("the last message was not accepted: {code} {message}").trim().to_owned())
+            Verdict::no(
+                REACHABLE,
+                Reason::Failed,
+                format!("the last message was not accepted: {code} {message}").trim().to_owned(),
+            )
         }
     };
     EventTargetStatus {
@@ -180,7 +184,10 @@ pub(super) fn rule_status(verdict: &RuleVerdict, tally: &Tally<'_>, now: Timesta
         targets: verdict.targets.clone(),
         notices: Some(found.map(|rule| rule.notices).unwrap_or_default()),
         last_notice: found.and_then(|rule| rule.last.clone()),
-        filter_errors: tally.filter_errors.get(&key).map(|(count, last)| FilterErrors { count: *count, last: last.clone() }),
+        filter_errors: tally
+            .filter_errors
+            .get(&key)
+            .map(|(count, last)| FilterErrors { count: *count, last: last.clone() }),
         conditions: conditions(&before.conditions, &verdict.verdicts, generation, now),
     }
 }

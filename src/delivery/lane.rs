@@ -220,7 +220,9 @@ impl Lane {
         let own = after(now, retry::pause(item.attempts, &item.notice));
         self.paused_until = Some(self.paused_until.map_or(lane, |until| until.max(lane)));
         item.not_before = Some(own);
-        self.waiting.push_front(item);
+        // Behind all others, so that they have their turn first; but before what follows for its own subject.
+        let at = self.waiting.iter().position(|other| other.subject == item.subject).unwrap_or(self.waiting.len());
+        self.waiting.insert(at, item);
         Step::Retry(own.max(lane))
     }
 

@@ -189,14 +189,7 @@ impl Index {
         }
     }
 
-    fn look_at_job(
-        &mut self,
-        uid: &str,
-        kind: Kind,
-        revision: u64,
-        known: Known,
-        now: Timestamp,
-    ) -> Vec<Observation> {
+    fn look_at_job(&mut self, uid: &str, kind: Kind, revision: u64, known: Known, now: Timestamp) -> Vec<Observation> {
         let Some(entry) = self.jobs.get_mut(uid) else { return Vec::new() };
         let facts: Vec<PodFacts> = self.facts.get(uid).map(|pods| pods.values().cloned().collect()).unwrap_or_default();
         let detected = job::detect(&entry.view, &facts, Presence::Present);
@@ -232,6 +225,12 @@ impl Index {
             },
             Change::ListEnded { revision } => {
                 let Some(list) = self.pod_list.take() else { return Vec::new() };
+                let jobs = &self.jobs;
+                self.facts.retain(|job, pods| {
+                    // Facts outlive a Pod for the sake of its Job only.
+                    pods.retain(|uid, _| jobs.contains_key(job) || list.uids.contains(uid));
+                    !pods.is_empty()
+                });
                 let gone: Vec<_> = self.pods.keys().filter(|uid| !list.uids.contains(*uid)).cloned().collect();
                 gone.iter().flat_map(|uid| self.pod_gone(uid, Presence::Gone, None, revision, now)).collect()
             }

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use kube::Client;
-use kube::core::{Request, WatchEvent};
 use kube::core::params::{ListParams, WatchParams};
+use kube::core::{Request, WatchEvent};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
@@ -235,8 +235,7 @@ impl<T: Watched, M> State<'_, T, M> {
 
     async fn watch(&mut self, from: u64) -> Result<(), WatchError> {
         let params = WatchParams { timeout: Some(WATCH_SECONDS), bookmarks: true, ..WatchParams::default() };
-        let request =
-            Request::new(self.path).watch(&params, &from.to_string()).map_err(kube::Error::BuildRequest)?;
+        let request = Request::new(self.path).watch(&params, &from.to_string()).map_err(kube::Error::BuildRequest)?;
         let opening = tokio::time::timeout(LIST_DEADLINE, self.client.request_events::<T>(request)).await;
         let stream = opening.map_err(|_| WatchError::Deadline)??;
         let mut stream = std::pin::pin!(stream);

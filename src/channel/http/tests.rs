@@ -1,4 +1,6 @@
+use crate::channel::http::sign::KeyError;
 use jiff::Timestamp;
+use secrecy::ExposeSecret;
 use serde_json::{Map, Value};
 
 use super::*;
@@ -102,9 +104,12 @@ fn with_several_keys_any_of_them_verifies() {
 
 #[test]
 fn keys_that_are_none_are_refused() {
-    for (text, expected) in
-        [("", KeyError::Empty), (" \n ", KeyError::Empty), ("whsec_", KeyError::Empty), ("whsec_%%", KeyError::NotBase64)]
-    {
+    for (text, expected) in [
+        ("", KeyError::Empty),
+        (" \n ", KeyError::Empty),
+        ("whsec_", KeyError::Empty),
+        ("whsec_%%", KeyError::NotBase64),
+    ] {
         assert_eq!(SigningKey::parse_all(text).err(), Some(expected), "{text:?}");
     }
 }
@@ -138,7 +143,8 @@ fn the_status_is_the_verdict() {
         (503, minute, "throttled"),
     ];
     for (status, retry_after, label) in table {
-        let outcome = endpoint("", event_target::Body::CloudEvent).verdict(&Reply { status, retry_after, body: Vec::new() });
+        let outcome =
+            endpoint("", event_target::Body::CloudEvent).verdict(&Reply { status, retry_after, body: Vec::new() });
         assert_eq!((outcome.label(), outcome.code()), (label, status.to_string().as_str()));
     }
 }

@@ -272,7 +272,8 @@ impl Dispatcher {
         let now = self.clock.now();
         let key = key_of(notice);
         for delivery in notice.status.iter().flat_map(|status| &status.deliveries) {
-            let Some(sent) = delivery.last_attempt_time.filter(|&t| now.duration_since(t) < SignedDuration::from_secs(60))
+            let Some(sent) =
+                delivery.last_attempt_time.filter(|&t| now.duration_since(t) < SignedDuration::from_secs(60))
             else {
                 continue;
             };

@@ -15,6 +15,8 @@ pub(super) const WORDS: Words = Words {
     details: "Details",
     ran: "Ran for",
     exit: "Ended with",
+    exit_code: "exit code",
+    container: "container",
     place: "Pod",
     restarts: "Restarts",
     labels: "Labels",

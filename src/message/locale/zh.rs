@@ -15,6 +15,8 @@ pub(super) const WORDS: Words = Words {
     details: "详情",
     ran: "运行时长",
     exit: "退出情况",
+    exit_code: "退出码",
+    container: "容器",
     place: "容器组",
     restarts: "重启次数",
     labels: "标签",
