@@ -1,3 +1,5 @@
+use secrecy::ExposeSecret;
+use crate::channel::http::sign::KeyError;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
