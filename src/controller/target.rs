@@ -40,16 +40,17 @@ pub(super) fn judge(object: EventTarget, secrets: &dyn SecretLookup) -> TargetVe
     let resolved = resolve(&object.spec, &asked);
     let template = object.spec.template.as_ref().map(template::compile).transpose();
     let (state, ready, template) = match (resolved, template) {
+        // Whatever else is wrong: who suspends wants deliveries skipped, not kept waiting.
+        _ if object.spec.suspend => {
+            let message = "deliveries are skipped; set spec.suspend to false to go on";
+            (TargetState::Suspended, Verdict::no(READY, Reason::Suspended, message), None)
+        }
         (Err(error), _) => {
             (TargetState::NotReady(error.to_string()), Verdict::no(READY, error.reason(), error.to_string()), None)
         }
         (_, Err(error)) => {
             let message = format!("spec.{error}");
             (TargetState::NotReady(message.clone()), Verdict::no(READY, error.reason(), message), None)
-        }
-        (Ok(_), Ok(_)) if object.spec.suspend => {
-            let message = "deliveries are skipped; set spec.suspend to false to go on";
-            (TargetState::Suspended, Verdict::no(READY, Reason::Suspended, message), None)
         }
         (Ok(resolved), Ok(template)) => {
             let message = "messages can be delivered";
@@ -156,5 +157,7 @@ mod tests {
         let suspended = http(json!({"suspend": true}));
         assert_eq!(suspended.ready.reason, Reason::Suspended);
         assert!(matches!(suspended.target.state, TargetState::Suspended));
+        let also_bad = http(json!({"suspend": true, "template": {"body": "{{ nope }}"}}));
+        assert!(matches!(also_bad.target.state, TargetState::Suspended));
     }
 }

@@ -11,7 +11,7 @@ use super::store::SecretsOf;
 use super::target::{self, TargetVerdict};
 use super::workspace::{self, Access, Surroundings, WorkspaceVerdict};
 use crate::api::condition::{REACHABLE, Reason, Verdict, conditions};
-use crate::api::event_target::{ConnectivityTest, EventTargetStatus, LastOutcome};
+use crate::api::event_target::{ConnectivityTest, EventTargetStatus, LastDelivery, LastOutcome, TestResult};
 use crate::api::names::bus_name;
 use crate::api::notice_rule::{FilterErrors, NoticeRuleStatus};
 use crate::api::workspace::{EventBusReference, WorkspaceStatus};
@@ -143,21 +143,7 @@ pub(super) fn target_status(verdict: &TargetVerdict, tally: &Tally<'_>, now: Tim
     let found = tally.summary.targets.get(&verdict.key);
     let last = found.and_then(|target| target.last.clone());
     let test = tally.tests.get(&verdict.key).cloned().or(before.connectivity_test);
-    let reachable = match &last {
-        None => Verdict::unknown(REACHABLE, Reason::NotTried, "nothing was sent yet"),
-        Some(last) if last.outcome == LastOutcome::Delivered => {
-            Verdict::yes(REACHABLE, Reason::Succeeded, "the last message was accepted")
-        }
-        Some(last) => {
-            let code = last.code.as_deref().unwrap_or_default();
-            let message = last.message.as_deref().unwrap_or_default();
-            Verdict::no(
-                REACHABLE,
-                Reason::Failed,
-                format!("the last message was not accepted: {code} {message}").trim().to_owned(),
-            )
-        }
-    };
+    let reachable = reachable(last.as_ref(), test.as_ref());
     EventTargetStatus {
         observed_generation: generation,
         channel: verdict.channel.map(str::to_owned),
@@ -167,6 +153,32 @@ pub(super) fn target_status(verdict: &TargetVerdict, tally: &Tally<'_>, now: Tim
         last_delivery: last,
         throttled_until: tally.throttled.get(&verdict.key).copied(),
         conditions: conditions(&before.conditions, &[verdict.ready.clone(), reachable], generation, now),
+    }
+}
+
+/// What the last message says of the receiver, be it a delivery or a test.
+fn reachable(last: Option<&LastDelivery>, test: Option<&ConnectivityTest>) -> Verdict {
+    let refused = |what: &str, words: String| {
+        let message = format!("{what} was not accepted: {words}");
+        Verdict::no(REACHABLE, Reason::Failed, message.trim_end().to_owned())
+    };
+    let test = test.filter(|test| test.result != TestResult::NotSupported);
+    match (last, test) {
+        (None, None) => Verdict::unknown(REACHABLE, Reason::NotTried, "nothing was sent yet"),
+        (last, Some(test)) if last.is_none_or(|last| last.time < test.time) => match test.result {
+            TestResult::Failed => refused("the last test message", test.message.clone()),
+            TestResult::Succeeded | TestResult::NotSupported => {
+                Verdict::yes(REACHABLE, Reason::Succeeded, "the last test message was accepted")
+            }
+        },
+        (Some(last), _) if last.outcome == LastOutcome::Delivered => {
+            Verdict::yes(REACHABLE, Reason::Succeeded, "the last message was accepted")
+        }
+        (Some(last), _) => {
+            let words = [&last.code, &last.message].into_iter().flatten().map(String::as_str).collect::<Vec<_>>();
+            refused("the last message", words.join(" "))
+        }
+        (None, Some(_)) => Verdict::unknown(REACHABLE, Reason::NotTried, "nothing was sent yet"),
     }
 }
 
@@ -191,3 +203,6 @@ pub(super) fn rule_status(verdict: &RuleVerdict, tally: &Tally<'_>, now: Timesta
         conditions: conditions(&before.conditions, &verdict.verdicts, generation, now),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -110,7 +110,10 @@ async fn a_binding_that_gives_too_little_is_named() {
     let _operator = scene.operator().await;
     let workspaces: Api<Workspace> = Api::all(scene.admin.clone());
     let workspace = wait(&workspaces, "toolittle", |w| {
-        w.status.as_ref().is_some_and(|s| is(&s.conditions, "AccessGranted", "False", "AccessNotGranted") && message(&s.conditions, "AccessGranted").contains("get secrets"))
+        w.status.as_ref().is_some_and(|s| {
+            is(&s.conditions, "AccessGranted", "False", "AccessNotGranted")
+                && message(&s.conditions, "AccessGranted").contains("get secrets")
+        })
     })
     .await;
     let text = message(&workspace.status.unwrap().conditions, "AccessGranted");

@@ -11,7 +11,8 @@ use crate::scene::{SOON, Scene, object};
 async fn the_api_server_refuses_what_one_object_can_decide() {
     let scene = Scene::new("refused").await;
     let namespace = Some("refused");
-    let ding = json!({"webhook": {"url": "https://a.example"}, "signingKey": {"secretKeyRef": {"name": "s", "key": "k"}}});
+    let ding =
+        json!({"webhook": {"url": "https://a.example"}, "signingKey": {"secretKeyRef": {"name": "s", "key": "k"}}});
     let http = json!({"webhook": {"url": "https://a.example"}});
     let rule = |spec: serde_json::Value| object("NoticeRule", namespace, "r", spec);
     let target = |spec: serde_json::Value| object("EventTarget", namespace, "t", spec);
@@ -25,13 +26,22 @@ async fn the_api_server_refuses_what_one_object_can_decide() {
         (target(json!({"http": http, "nope": 1})), "nope"),
         (target(json!({"dingTalk": {"webhook": {"url": "https://a.example"}}})), "signingKey"),
         (target(json!({"http": http, "delivery": {"timeout": "5m"}})), "between 1s and 60s"),
-        (target(json!({"http": {"webhook": {"url": "https://a.example"}, "headers": [{"name": "a"}]}})), "exactly one of value and secretKeyRef"),
+        (
+            target(json!({"http": {"webhook": {"url": "https://a.example"}, "headers": [{"name": "a"}]}})),
+            "exactly one of value and secretKeyRef",
+        ),
         (rule(json!({"sources": [], "targets": to})), "sources"),
         (rule(json!({"sources": source, "targets": []})), "targets"),
         (rule(json!({"sources": [{"type": "Nope"}], "targets": to})), "Nope"),
-        (rule(json!({"sources": [{"type": "DLCJob", "events": ["TaskFailed"]}], "targets": to})), "must belong to the source"),
+        (
+            rule(json!({"sources": [{"type": "DLCJob", "events": ["TaskFailed"]}], "targets": to})),
+            "must belong to the source",
+        ),
         (rule(json!({"sources": source, "targets": [{"name": "t"}, {"name": "t"}]})), "only once"),
-        (object("Workspace", None, "a-name-that-is-much-too-long-for-a-workspace-to-have-it", json!({})), "52 characters"),
+        (
+            object("Workspace", None, "a-name-that-is-much-too-long-for-a-workspace-to-have-it", json!({})),
+            "52 characters",
+        ),
         (object("Workspace", None, "refused", json!({"quota": {"targetsPerRule": 101}})), "100"),
     ];
     for (object, expected) in table {
@@ -48,7 +58,8 @@ async fn a_broken_rule_is_broken_alone_and_recovers_when_mended() {
     let (scene, _, audit) = Scene::in_force("broken").await;
     let _operator = scene.operator().await;
     let with = |more: serde_json::Value| {
-        let mut spec = json!({"sources": [{"type": "DLCJob", "events": ["JobFinished"]}], "targets": [{"name": "audit"}]});
+        let mut spec =
+            json!({"sources": [{"type": "DLCJob", "events": ["JobFinished"]}], "targets": [{"name": "audit"}]});
         spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         spec
     };
@@ -56,7 +67,9 @@ async fn a_broken_rule_is_broken_alone_and_recovers_when_mended() {
     scene.rule_with("filter", with(json!({"sources": [{"type": "DLCJob", "filter": "event.reason =="}]}))).await;
     scene.rule_with("template", with(json!({"template": {"body": "a\n{{ event.nope }}"}}))).await;
     scene.rule_with("missing", with(json!({"targets": [{"name": "nowhere"}]}))).await;
-    scene.rule_with("fails", with(json!({"sources": [{"type": "DLCJob", "filter": "subject.labels['nope'] == 'x'"}]}))).await;
+    scene
+        .rule_with("fails", with(json!({"sources": [{"type": "DLCJob", "filter": "subject.labels['nope'] == 'x'"}]})))
+        .await;
     let message = scene.rule_not_ready("filter", "InvalidSource").await;
     assert!(message.contains("spec.sources[0].filter, line 1, column"), "{message}");
     let message = scene.rule_not_ready("template", "InvalidTemplate").await;
@@ -70,7 +83,9 @@ async fn a_broken_rule_is_broken_alone_and_recovers_when_mended() {
     let notice = &scene.all_settled(1).await[0];
     assert_eq!(notice.spec.deliveries[0].rules, ["good"]);
     let failing = scene
-        .wait::<pai_notification::api::NoticeRule>("fails", |r| r.status.as_ref().is_some_and(|s| s.filter_errors.is_some()))
+        .wait::<pai_notification::api::NoticeRule>("fails", |r| {
+            r.status.as_ref().is_some_and(|s| s.filter_errors.is_some())
+        })
         .await;
     assert!(failing.status.unwrap().filter_errors.unwrap().count > 0);
 
@@ -85,7 +100,9 @@ async fn a_target_without_its_secret_waits_for_it_and_loses_nothing() {
     let (scene, robot, _) = Scene::in_force("nosecret").await;
     let _operator = scene.operator().await;
     let reference = |key: &str| json!({"secretKeyRef": {"name": "later", "key": key}});
-    scene.target("oncall", json!({"dingTalk": {"webhook": reference("url"), "signingKey": reference("signing-key")}})).await;
+    scene
+        .target("oncall", json!({"dingTalk": {"webhook": reference("url"), "signingKey": reference("signing-key")}}))
+        .await;
     let message = scene.target_is("oncall", "SecretNotFound").await;
     assert!(message.contains("spec.dingTalk.") && message.contains("Secret later"), "{message}");
     scene.rule("ends", &["JobFinished"], &["oncall"]).await;

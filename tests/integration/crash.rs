@@ -47,7 +47,9 @@ async fn a_job_deleted_while_the_operator_is_down_is_told_as_stopped() {
     scene.rule("stops", &["JobStopped"], &["audit"]).await;
     scene.rule_ready("stops").await;
     scene.job("a", json!({"outcome": "run"}), json!({})).await;
-    scene.wait::<k8s_openapi::api::batch::v1::Job>("a", |job| job.status.as_ref().is_some_and(|s| s.ready == Some(1))).await;
+    scene
+        .wait::<k8s_openapi::api::batch::v1::Job>("a", |job| job.status.as_ref().is_some_and(|s| s.ready == Some(1)))
+        .await;
     // The checkpoint is written every two seconds.
     tokio::time::sleep(Duration::from_secs(3)).await;
     operator.kill().await.unwrap();

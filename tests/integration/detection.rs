@@ -43,13 +43,21 @@ async fn running(scene: &Scene, job: &str) {
 async fn jobs_of_every_kind_of_life_tell_exactly_what_they_went_through() {
     let (scene, audit, _operator) = everything("lives").await;
     scene.job("well", json!({"run-for": "2s"}), json!({})).await;
-    scene.job("badly", json!({"outcome": "fail", "run-for": "2s", "exit-code": "137", "reason": "OOMKilled"}), json!({})).await;
+    scene
+        .job("badly", json!({"outcome": "fail", "run-for": "2s", "exit-code": "137", "reason": "OOMKilled"}), json!({}))
+        .await;
     scene.job("late", json!({"outcome": "run"}), json!({"activeDeadlineSeconds": 3})).await;
     scene.job("vanishes", json!({"run-for": "2s"}), json!({"ttlSecondsAfterFinished": 0})).await;
     scene.job("dropped", json!({"outcome": "run"}), json!({})).await;
-    scene.job("restarts", json!({"restarts": "1", "run-for": "2s"}), json!({"backoffLimit": 3,
+    scene
+        .job(
+            "restarts",
+            json!({"restarts": "1", "run-for": "2s"}),
+            json!({"backoffLimit": 3,
         "template": {"metadata": {"annotations": {"sim.pai.dev/restarts": "1", "sim.pai.dev/run-for": "2s"}},
-                     "spec": {"restartPolicy": "OnFailure", "containers": [{"name": "train", "image": "train"}]}}})).await;
+                     "spec": {"restartPolicy": "OnFailure", "containers": [{"name": "train", "image": "train"}]}}}),
+        )
+        .await;
     running(&scene, "dropped").await;
     scene.delete_job("dropped").await;
     tells(&audit, "Job/well", &["queued", "running", "succeeded"]).await;
@@ -60,7 +68,9 @@ async fn jobs_of_every_kind_of_life_tell_exactly_what_they_went_through() {
     tells(&audit, "Job/restarts", &["queued", "running", "fault-tolerance", "succeeded"]).await;
     let notices = scene.notices().await;
     let find = |name: &str, transition: &str| {
-        let found = notices.iter().find(|n| n.spec.event.subject.name == name && n.spec.event.transition.as_str() == transition);
+        let found = notices
+            .iter()
+            .find(|n| n.spec.event.subject.name == name && n.spec.event.transition.as_str() == transition);
         found.unwrap_or_else(|| panic!("no {transition} of {name}")).spec.event.clone()
     };
     let badly = find("badly", "Failed");

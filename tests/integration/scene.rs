@@ -90,7 +90,8 @@ impl Scene {
         let robot = self.receiver.robot(Robot::signed(&format!("{}-{name}", self.namespace), KEY));
         self.secret(&format!("{name}-robot"), json!({"url": robot.url(), "signing-key": KEY})).await;
         let reference = |key: &str| json!({"secretKeyRef": {"name": format!("{name}-robot"), "key": key}});
-        self.target(name, json!({"dingTalk": {"webhook": reference("url"), "signingKey": reference("signing-key")}})).await;
+        self.target(name, json!({"dingTalk": {"webhook": reference("url"), "signingKey": reference("signing-key")}}))
+            .await;
         robot
     }
 
@@ -221,7 +222,12 @@ impl Scene {
     }
 
     /// Waits until there is a Notice of the subject whose delivery to the target is as wanted.
-    pub async fn delivery(&self, subject: &str, target: &str, wanted: impl Fn(&DeliveryStatus) -> bool) -> DeliveryStatus {
+    pub async fn delivery(
+        &self,
+        subject: &str,
+        target: &str,
+        wanted: impl Fn(&DeliveryStatus) -> bool,
+    ) -> DeliveryStatus {
         let deadline = Instant::now() + SOON;
         loop {
             let notices = self.notices().await;

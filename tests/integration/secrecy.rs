@@ -51,7 +51,9 @@ async fn no_secret_or_token_is_in_any_status_event_metric_or_log_even_at_trace_l
             // What users wrote themselves is theirs to hide.
             let statuses = list.items.iter().map(|o| {
                 let mut value = serde_json::to_value(o).unwrap();
-                if stringify!($kind) == "EventTarget" { value.as_object_mut().unwrap().remove("spec"); }
+                if stringify!($kind) == "EventTarget" {
+                    value.as_object_mut().unwrap().remove("spec");
+                }
                 value["metadata"].as_object_mut().unwrap().remove("managedFields");
                 value
             });
@@ -66,7 +68,15 @@ async fn no_secret_or_token_is_in_any_status_event_metric_or_log_even_at_trace_l
     show!(Event);
     show!(ConfigMap);
     for (place, text) in shown {
-        for secret in [crate::scene::KEY, token, "b3arer-t0ken", "h3ader-t0ken", "qu3ry-t0ken", "hook-with-a-t0ken", "203.0.113.9"] {
+        for secret in [
+            crate::scene::KEY,
+            token,
+            "b3arer-t0ken",
+            "h3ader-t0ken",
+            "qu3ry-t0ken",
+            "hook-with-a-t0ken",
+            "203.0.113.9",
+        ] {
             if let Some(at) = text.find(secret) {
                 let from = text.floor_char_boundary(at.saturating_sub(200));
                 panic!("{secret} is in {place}: ...{}", &text[from..text.ceil_char_boundary(at + secret.len() + 50)]);

@@ -88,7 +88,10 @@ async fn editing_the_quota_does_not_move_the_activation_but_switching_off_and_on
     scene.workspace(json!({"activate": true})).await;
     let _operator = scene.operator().await;
     let workspaces: kube::Api<Workspace> = kube::Api::all(scene.admin.clone());
-    crate::scene::wait(&workspaces, "moved", |w| w.status.as_ref().is_some_and(|s| s.observed_generation == w.metadata.generation)).await;
+    crate::scene::wait(&workspaces, "moved", |w| {
+        w.status.as_ref().is_some_and(|s| s.observed_generation == w.metadata.generation)
+    })
+    .await;
     tokio::time::sleep(QUIET).await;
     assert_eq!(audit.messages().len(), 1, "{:?}", audit.messages());
 }

@@ -86,10 +86,15 @@ async fn throttling_pauses_the_target_for_as_long_as_it_asks() {
     let _operator = scene.operator().await;
     scene.rule("ends", &["JobFinished"], &["audit"]).await;
     scene.rule_ready("ends").await;
-    let busy = Behaviour::Answer { status: 429, headers: vec![("Retry-After".to_owned(), "4".to_owned())], body: String::new() };
+    let busy = Behaviour::Answer {
+        status: 429,
+        headers: vec![("Retry-After".to_owned(), "4".to_owned())],
+        body: String::new(),
+    };
     audit.behave_next([busy]);
     scene.job("a", json!({}), json!({})).await;
-    let throttled = scene.wait::<EventTarget>("audit", |t| t.status.as_ref().is_some_and(|s| s.throttled_until.is_some())).await;
+    let throttled =
+        scene.wait::<EventTarget>("audit", |t| t.status.as_ref().is_some_and(|s| s.throttled_until.is_some())).await;
     assert!(throttled.status.unwrap().throttled_until.is_some());
     let delivery = scene.delivery("a", "audit", |d| d.state == DeliveryState::Delivered).await;
     assert_eq!(delivery.attempts, 2);

@@ -18,7 +18,11 @@ async fn activation_makes_the_bus_and_switching_off_stops_everything() {
     assert!(scene.api::<EventBus>().get_opt("pai-system-active").await.unwrap().is_none());
     scene.workspace(json!({})).await;
     scene.rule_ready("ends").await;
-    let bus = scene.wait::<EventBus>("pai-system-active", |bus| bus.status.as_ref().is_some_and(|s| is(&s.conditions, "Ready", "True", "Ready"))).await;
+    let bus = scene
+        .wait::<EventBus>("pai-system-active", |bus| {
+            bus.status.as_ref().is_some_and(|s| is(&s.conditions, "Ready", "True", "Ready"))
+        })
+        .await;
     assert_eq!(bus.spec.workspace, "active");
     scene.job("a", json!({}), json!({})).await;
     audit.wait_for(1, SOON).await.unwrap();
@@ -41,12 +45,24 @@ async fn a_namespace_belongs_to_the_older_workspace() {
     let (scene, _, _) = Scene::in_force("taken").await;
     let _operator = scene.operator().await;
     tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
-    scene.apply(object("Workspace", None, "latecomer", json!({"namespace": "taken", "activate": true, "grantAccess": true}))).await;
+    scene
+        .apply(object(
+            "Workspace",
+            None,
+            "latecomer",
+            json!({"namespace": "taken", "activate": true, "grantAccess": true}),
+        ))
+        .await;
     let workspaces: Api<Workspace> = Api::all(scene.admin.clone());
-    wait(&workspaces, "latecomer", |w| w.status.as_ref().is_some_and(|s| is(&s.conditions, "Ready", "False", "NamespaceTaken"))).await;
-    wait(&workspaces, "taken", |w| w.status.as_ref().is_some_and(|s| is(&s.conditions, "Ready", "True", "Ready"))).await;
+    wait(&workspaces, "latecomer", |w| {
+        w.status.as_ref().is_some_and(|s| is(&s.conditions, "Ready", "False", "NamespaceTaken"))
+    })
+    .await;
+    wait(&workspaces, "taken", |w| w.status.as_ref().is_some_and(|s| is(&s.conditions, "Ready", "True", "Ready")))
+        .await;
     workspaces.delete("taken", &DeleteParams::default()).await.unwrap();
-    wait(&workspaces, "latecomer", |w| w.status.as_ref().is_some_and(|s| is(&s.conditions, "Ready", "True", "Ready"))).await;
+    wait(&workspaces, "latecomer", |w| w.status.as_ref().is_some_and(|s| is(&s.conditions, "Ready", "True", "Ready")))
+        .await;
 }
 
 #[tokio::test]
@@ -81,13 +97,17 @@ async fn targets_over_the_quota_are_named_and_not_delivered_to() {
     let _operator = scene.operator().await;
     scene.rule("ends", &["JobFinished"], &["audit", "second"]).await;
     let rule = scene
-        .wait::<NoticeRule>("ends", |r| r.status.as_ref().is_some_and(|s| is(&s.conditions, "QuotaExceeded", "True", "TargetsOverQuota")))
+        .wait::<NoticeRule>("ends", |r| {
+            r.status.as_ref().is_some_and(|s| is(&s.conditions, "QuotaExceeded", "True", "TargetsOverQuota"))
+        })
         .await;
     assert!(crate::scene::message(&rule.status.unwrap().conditions, "QuotaExceeded").contains("second"));
     scene.rule_ready("ends").await;
     scene.job("a", json!({}), json!({})).await;
     audit.wait_for_exactly(1, SOON, QUIET).await.unwrap();
     assert!(second.posts().is_empty());
-    let rule = scene.wait::<NoticeRule>("ends", |r| r.status.as_ref().and_then(|s| s.notices).is_some_and(|n| n.delivered == 1)).await;
+    let rule = scene
+        .wait::<NoticeRule>("ends", |r| r.status.as_ref().and_then(|s| s.notices).is_some_and(|n| n.delivered == 1))
+        .await;
     assert_eq!(rule.status.unwrap().last_notice.unwrap().subject, "Job/a");
 }
