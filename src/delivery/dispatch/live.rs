@@ -77,7 +77,7 @@ impl Live {
                 status.deliveries.push(waiting);
             }
         }
-        status.phase = NoticeStatus::phase_of(&status.deliveries);
+        status.sum_up();
         let shown = notice.status.is_some();
         Self { notice: Arc::new(notice), status, writing: false, dirty: false, shown }
     }
@@ -153,7 +153,7 @@ impl Live {
     }
 
     fn changed(&mut self) {
-        self.status.phase = NoticeStatus::phase_of(&self.status.deliveries);
+        self.status.sum_up();
         self.dirty = true;
     }
 }
