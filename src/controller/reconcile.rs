@@ -30,11 +30,11 @@ const DEBOUNCE: Duration = Duration::from_millis(20);
 /// Statuses that differ only in counts are written this often.
 const COUNTS_EVERY: Duration = Duration::from_secs(1);
 /// Everything is judged anew this often, whatever happens.
-const RESYNC: Duration = Duration::from_secs(60);
+const RESYNC: Duration = Duration::from_mins(1);
 /// A right that is missing is asked for again this often: a new binding takes a moment to be in force.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
 /// A right that is there is asked for again this often.
-const CONFIRM_AGAIN: Duration = Duration::from_secs(60);
+const CONFIRM_AGAIN: Duration = Duration::from_mins(1);
 /// Longest wait for the Secrets of granted namespaces before the first judgement is published.
 const SECRETS_FIRST: Duration = Duration::from_secs(5);
 
