@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 
 use super::target::TargetVerdict;
 use super::verdict::Judgement;
+use super::workspace::WorkspaceVerdict;
 use crate::api::EventTarget;
 use crate::api::event_target::{ConnectivityTest, TestResult};
 use crate::api::names::TEST_ANNOTATION;
@@ -80,7 +81,7 @@ impl Tests {
                         request,
                         resolved,
                         timeout: target.target.timeout,
-                        workspace: workspace.map(|workspace| workspace.name()).unwrap_or_default(),
+                        workspace: workspace.map(WorkspaceVerdict::name).unwrap_or_default(),
                         locale: workspace.map(|workspace| workspace.workspace.spec.locale).unwrap_or_default(),
                     };
                     let (tests, testing) = (self.clone(), testing.clone());
