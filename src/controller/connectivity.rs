@@ -209,6 +209,7 @@ mod tests {
     use crate::controller::store::SecretsOf;
     use crate::controller::target;
 
+    #[expect(clippy::needless_pass_by_value, reason = "reads better in the tables")]
     fn object(spec: Value, annotation: Option<&str>, recorded: Option<&str>) -> EventTarget {
         let annotations = annotation.map(|value| json!({TEST_ANNOTATION: value})).unwrap_or(json!({}));
         let test =

@@ -16,6 +16,7 @@ fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "reads better in the tests")]
 fn object<K: serde::de::DeserializeOwned>(kind: &str, namespace: Option<&str>, name: &str, spec: Value) -> K {
     serde_json::from_value(json!({
         "apiVersion": "notification.pai.dev/v1alpha1", "kind": kind, "spec": spec,
