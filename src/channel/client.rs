@@ -143,8 +143,12 @@ impl Client {
 
     async fn exchange(&self, request: Request, now: Timestamp) -> Result<Reply, CallError> {
         let Request { method, url, headers, body } = request;
-        let headers: HeaderMap = headers.into_iter().collect();
-        let sending = self.inner.request(method, url).headers(headers).body(body).send();
+        let mut map = HeaderMap::with_capacity(headers.len());
+        for (name, value) in headers {
+            // A later one replaces an earlier one: a target's own headers come last.
+            map.insert(name, value);
+        }
+        let sending = self.inner.request(method, url).headers(map).body(body).send();
         let mut response = sending.await.map_err(|error| classify(&error))?;
         let mut reply = Reply {
             status: response.status().as_u16(),
