@@ -77,7 +77,7 @@ impl Hidden {
     /// Host and scheme are no secrets, even if one looks like them.
     fn cut_out_of_url(&self, url: &Url) -> String {
         let path: Vec<String> = url.path().split('/').map(|segment| self.cut_out_of_part(segment)).collect();
-        let mut shown = format!("{}{}", &url.origin().ascii_serialization(), path.join("/"));
+        let mut shown = format!("{}{}", url.origin().ascii_serialization(), path.join("/"));
         if let Some(query) = url.query() {
             let pairs: Vec<String> = query.split('&').map(|pair| self.cut_out_of_pair(pair)).collect();
             shown.push('?');
@@ -95,7 +95,8 @@ impl Hidden {
 
     /// A value or a segment as a whole, in whatever encoding, else what it holds.
     fn cut_out_of_part(&self, part: &str) -> String {
-        let decoded = url::form_urlencoded::parse(part.replace('=', "%3D").as_bytes()).next();
+        let pair = part.replace('=', "%3D").replace('&', "%26");
+        let decoded = url::form_urlencoded::parse(pair.as_bytes()).next();
         let decoded = decoded.map(|(name, _)| name.into_owned()).unwrap_or_default();
         if self.whole.iter().any(|secret| *secret == part || *secret == decoded) {
             HIDDEN.to_owned()
