@@ -147,10 +147,5 @@ fn parse_yaml(text: &str) -> Result<Value, serde_saphyr::Error> {
     // No snippets: they would print what stands in Secrets. No budget: a team's own files may be as large as they are;
     // the limits of aliases stay.
     let options = serde_saphyr::options! { with_snippet: false, budget: None };
-    if text.lines().skip(usize::from(is_separator(text.lines().next().unwrap_or_default()))).all(is_no_content)
-        && text.lines().next().is_none_or(|line| is_no_content(line.trim_start_matches("---")))
-    {
-        return Ok(Value::Null);
-    }
     serde_saphyr::from_str_with_options(text, options)
 }
