@@ -6,8 +6,7 @@ WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
 COPY src ./src
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
-    sed -i '/^\[\[example\]\]/,/^$/d' Cargo.toml \
-    && cargo build --release --locked --bin pai-notification \
+    cargo build --release --locked --bin pai-notification \
     && cp target/release/pai-notification /pai-notification \
     && echo 'pai:x:65532:65532:PAI Notification:/:/sbin/nologin' > /passwd
 
@@ -16,6 +15,6 @@ COPY --from=build /passwd /etc/passwd
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /pai-notification /usr/local/bin/pai-notification
 USER 65532:65532
-EXPOSE 8080 8081
+EXPOSE 8081
 ENTRYPOINT ["/usr/local/bin/pai-notification"]
 CMD ["run"]

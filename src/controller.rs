@@ -5,6 +5,7 @@
 //! leader alone and only where they differ. Nothing here sends a message or records an event. Start at [`reconcile`].
 
 mod bus;
+mod connectivity;
 mod edits;
 mod reconcile;
 pub mod retention;

@@ -174,20 +174,20 @@ fn classify(error: &reqwest::Error) -> CallError {
     let mut source: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(error);
     let mut found: Option<(&'static str, String)> = None;
     while let Some(cause) = source {
+        let io = cause.downcast_ref::<std::io::Error>();
         if let Some(refused) = cause.downcast_ref::<Refused>() {
             return CallError { code: "AddressRefused", message: refused.to_string(), maybe_sent: false };
         }
         if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
             found = Some(("TlsError", format!("the TLS connection failed: {tls}")));
-        } else if let Some(io) = cause.downcast_ref::<std::io::Error>() {
-            // An I/O error may wrap a TLS one, which says more.
-            if let Some(tls) = io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-                found = Some(("TlsError", format!("the TLS connection failed: {tls}")));
-            } else if found.is_none() {
-                found = io_cause(io.kind());
-            }
+        } else if let Some(io) = io.filter(|_| found.is_none()) {
+            found = io_cause(io.kind());
         }
-        source = cause.source();
+        // What an I/O error wraps, such as a TLS error or another I/O error, is not its source but stands in its place.
+        source = match io.and_then(std::io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => cause.source(),
+        };
     }
     let before = error.is_connect() || error.is_builder();
     let (code, message) = found.unwrap_or_else(|| {

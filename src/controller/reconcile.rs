@@ -4,12 +4,14 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use futures::StreamExt as _;
 use jiff::Timestamp;
 use kube::{Client, ResourceExt as _};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::connectivity::{Testing, Tests};
 use super::retention::Retentions;
 use super::rule::Cache;
 use super::store::{Stores, decoded};
@@ -17,6 +19,7 @@ use super::verdict::{Judgement, Tally, World, judge};
 use super::workspace::Access;
 use super::write;
 use crate::api::EventBus;
+use crate::channel;
 use crate::cluster::access;
 use crate::cluster::clock::Clock;
 use crate::cluster::tasks::Tasks;
@@ -30,11 +33,18 @@ const DEBOUNCE: Duration = Duration::from_millis(20);
 /// Statuses that differ only in counts are written this often.
 const COUNTS_EVERY: Duration = Duration::from_secs(1);
 /// Everything is judged anew this often, whatever happens.
-const RESYNC: Duration = Duration::from_secs(60);
-/// A right that is missing is asked for again this often: a new binding takes a moment to be in force.
-const ASK_AGAIN: Duration = Duration::from_millis(500);
+const RESYNC: Duration = Duration::from_mins(1);
+/// A right that is missing is asked for again after this long: a new binding takes a moment to be in force.
+const ASK_AGAIN: Duration = Duration::from_millis(250);
+/// ... and then less and less often, down to this.
+const ASK_SELDOM: Duration = Duration::from_secs(2);
 /// A right that is there is asked for again this often.
-const CONFIRM_AGAIN: Duration = Duration::from_secs(60);
+const CONFIRM_AGAIN: Duration = Duration::from_mins(1);
+/// Namespaces that the API server is asked about at the same time.
+const ASKED_AT_ONCE: usize = 8;
+/// Longest wait for answers about the bindings that are there before the first judgement is published: what happens
+/// in a namespace that is not known to be granted is not notified.
+const ANSWERS_FIRST: Duration = Duration::from_secs(10);
 /// Longest wait for the Secrets of granted namespaces before the first judgement is published.
 const SECRETS_FIRST: Duration = Duration::from_secs(5);
 
@@ -42,6 +52,8 @@ const SECRETS_FIRST: Duration = Duration::from_secs(5);
 pub struct Controlling {
     /// API client.
     pub client: Client,
+    /// The one HTTP client, for connectivity tests.
+    pub http: channel::Client,
     /// Reads the time.
     pub clock: Arc<dyn Clock>,
     /// Spawns.
@@ -70,56 +82,90 @@ struct Controller {
     controlling: Controlling,
     stores: Stores,
     cache: Cache,
-    /// What the API server said of each binding, with the binding's resourceVersion and when it was asked.
+    /// What the API server said of each namespace that has a binding.
     answers: HashMap<String, Answer>,
+    counts: Counts,
+    tests: Tests,
+    testing: Testing,
 }
 
+/// What the API server said of a namespace.
 struct Answer {
+    /// Of the binding.
     version: Option<String>,
-    asked: Instant,
+    /// The first right that is missing.
     missing: Option<String>,
+    /// How often in a row it was found missing.
+    tries: u32,
+    /// When to ask again.
+    due: Instant,
+}
+
+/// What became of the Notices, as the statuses say it.
+struct Counts {
+    summary: Arc<Summary>,
+    throttled: Arc<HashMap<TargetKey, Timestamp>>,
+    filter_errors: HashMap<(String, String), (i64, String)>,
+    taken: Instant,
 }
 
 /// Reconciles until `stop` is cancelled.
-pub async fn run(mut controlling: Controlling, stop: CancellationToken) {
+pub async fn run(controlling: Controlling, stop: CancellationToken) {
     let changed = Arc::new(Notify::new());
     let stores = Stores::start(&controlling.client, &controlling.tasks, &changed);
+    let mut leading = controlling.leading.clone();
+    let mut controller = Controller::new(controlling, stores, &changed);
     tokio::select! {
-        () = stores.ready() => {}
+        () = controller.prepare() => {}
         () = stop.cancelled() => return,
     }
-    let (mut leading, mut summary, mut throttled) =
-        (controlling.leading.clone(), controlling.summary.clone(), controlling.throttled.clone());
-    let _ = (leading.borrow_and_update(), controlling.leading.borrow_and_update());
-    let mut controller = Controller { controlling, stores, cache: Cache::default(), answers: HashMap::new() };
-    controller.refresh_access().await;
-    controller.stores.secrets_ready(SECRETS_FIRST).await;
-    let mut counts_written = Instant::now();
     loop {
+        // Before the judgement: leadership that comes during it makes another round.
+        let _ = leading.borrow_and_update();
         controller.reconcile().await;
-        counts_written = counts_written.max(Instant::now());
-        // Counts change with every Notice; what is in force does not, so those may wait for the next second.
-        let counts = async {
-            tokio::select! {
-                Ok(()) = summary.changed() => {}
-                Ok(()) = throttled.changed() => {}
-                else => std::future::pending().await,
-            }
-            tokio::time::sleep_until(counts_written + COUNTS_EVERY).await;
-        };
         tokio::select! {
             () = stop.cancelled() => return,
             () = changed.notified() => tokio::time::sleep(DEBOUNCE).await,
             Ok(()) = leading.changed() => {}
-            () = counts => {}
+            () = controller.counts_differ() => {}
             () = tokio::time::sleep(controller.next_look()) => {}
         }
-        summary.mark_unchanged();
-        throttled.mark_unchanged();
     }
 }
 
 impl Controller {
+    fn new(controlling: Controlling, stores: Stores, changed: &Arc<Notify>) -> Self {
+        let testing = Testing {
+            http: controlling.http.clone(),
+            clock: controlling.clock.clone(),
+            tasks: controlling.tasks.clone(),
+            changed: changed.clone(),
+        };
+        Self {
+            counts: Counts::take(&controlling),
+            controlling,
+            stores,
+            cache: Cache::default(),
+            answers: HashMap::new(),
+            tests: Tests::default(),
+            testing,
+        }
+    }
+
+    /// Waits until a judgement can be trusted: everything is listed, every binding was asked about, Secrets are there.
+    async fn prepare(&mut self) {
+        self.stores.ready().await;
+        let until = Instant::now() + ANSWERS_FIRST;
+        loop {
+            self.refresh_access().await;
+            if self.unanswered() == 0 || Instant::now() >= until {
+                break;
+            }
+            tokio::time::sleep(ASK_AGAIN).await;
+        }
+        self.stores.secrets_ready(SECRETS_FIRST).await;
+    }
+
     async fn reconcile(&mut self) {
         self.refresh_access().await;
         let buses = decoded(&self.stores.buses);
@@ -130,17 +176,34 @@ impl Controller {
         if !*self.controlling.leading.borrow() {
             return;
         }
-        let Controlling { client, clock, operator, summary, throttled, filter_errors, .. } = &self.controlling;
+        self.tests.act(&judgement, &self.testing);
+        // Counts change with every Notice. What is in force does not wait for them, and they are written once a second.
+        if self.counts.taken.elapsed() >= COUNTS_EVERY {
+            self.counts = Counts::take(&self.controlling);
+        }
+        let Controlling { client, clock, operator, .. } = &self.controlling;
         write::owned(client, &judgement, &buses, &access, operator).await;
-        let (summary, throttled) = (summary.borrow().clone(), throttled.borrow().clone());
-        let filter_errors = filter_errors.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let tally =
-            Tally { summary: &summary, throttled: &throttled, filter_errors: &filter_errors, tests: &HashMap::new() };
+        let Counts { summary, throttled, filter_errors, taken: _ } = &self.counts;
+        let tally = Tally { summary, throttled, filter_errors, tests: &self.tests.answers() };
         write::statuses(client, &judgement, &buses, &tally, clock.now()).await;
     }
 
+    /// Resolves when statuses are behind what became of the Notices, and were written long enough ago. On a standby, that
+    /// is the leader's business.
+    async fn counts_differ(&self) {
+        let mut look = self.counts.taken + COUNTS_EVERY;
+        loop {
+            tokio::time::sleep_until(look).await;
+            if *self.controlling.leading.borrow() && self.counts.differ(&self.controlling) {
+                return;
+            }
+            look = Instant::now() + COUNTS_EVERY;
+        }
+    }
+
     fn gather(&self, buses: &[EventBus]) -> World {
-        let namespaces: HashSet<String> = self.stores.namespaces.state().iter().map(|namespace| namespace.name_any()).collect();
+        let namespaces: HashSet<String> =
+            self.stores.namespaces.state().iter().map(|namespace| namespace.name_any()).collect();
         let key = |bus: &EventBus| (bus.namespace().unwrap_or_default(), bus.name_any());
         World {
             workspaces: decoded(&self.stores.workspaces),
@@ -184,45 +247,105 @@ impl Controller {
     /// Secrets of the namespaces that are granted.
     async fn refresh_access(&mut self) {
         let bindings = decoded(&self.stores.bindings);
-        let mut granted = HashSet::new();
-        let mut answers = HashMap::new();
-        for binding in bindings.iter().filter(|binding| binding.metadata.deletion_timestamp.is_none()) {
-            let namespace = binding.namespace().unwrap_or_default();
-            let version = binding.resource_version();
-            let known = self.answers.remove(&namespace).filter(|answer| answer.version == version && !answer.is_due());
-            let answer = match known {
-                Some(answer) => answer,
-                None => match access::missing_right(&self.controlling.client, &namespace).await {
-                    Ok(missing) => Answer { version, asked: Instant::now(), missing },
-                    Err(error) => {
-                        tracing::warn!(namespace, %error, "the API server could not be asked about access yet");
-                        continue;
+        let present = bindings.iter().filter(|binding| binding.metadata.deletion_timestamp.is_none());
+        let versions: HashMap<String, Option<String>> =
+            present.map(|binding| (binding.namespace().unwrap_or_default(), binding.resource_version())).collect();
+        self.answers.retain(|namespace, _| versions.contains_key(namespace));
+        let now = Instant::now();
+        let due = versions.into_iter().filter(|(namespace, version)| {
+            self.answers.get(namespace).is_none_or(|answer| answer.version != *version || answer.due <= now)
+        });
+        let client = &self.controlling.client;
+        let ask = |(namespace, version): (String, Option<String>)| async move {
+            let said = access::missing_right(client, &namespace).await;
+            (namespace, version, said)
+        };
+        let said: Vec<_> =
+            futures::stream::iter(due.collect::<Vec<_>>()).map(ask).buffer_unordered(ASKED_AT_ONCE).collect().await;
+        for (namespace, version, said) in said {
+            match said {
+                Ok(missing) => {
+                    let before = self.answers.get(&namespace);
+                    let answer = Answer::new(version, missing, before, Instant::now());
+                    self.answers.insert(namespace, answer);
+                }
+                Err(error) => {
+                    tracing::warn!(namespace, %error, "the API server could not be asked about access yet");
+                    // Until it can be, its last word holds: nothing may be lost because nobody could be asked.
+                    if let Some(answer) = self.answers.get_mut(&namespace) {
+                        answer.version = version;
+                        answer.due = Instant::now() + ASK_SELDOM;
                     }
-                },
-            };
-            if answer.missing.is_none() {
-                granted.insert(namespace.clone());
+                }
             }
-            answers.insert(namespace, answer);
         }
-        self.answers = answers;
+        let granted = self.answers.iter().filter(|(_, answer)| answer.missing.is_none());
+        let granted: HashSet<String> = granted.map(|(namespace, _)| namespace.clone()).collect();
         self.stores.watch_secrets(&granted);
     }
 
+    /// Bindings that the API server was not asked about yet.
+    fn unanswered(&self) -> usize {
+        let bindings = decoded(&self.stores.bindings);
+        let present = bindings.iter().filter(|binding| binding.metadata.deletion_timestamp.is_none());
+        present.filter(|binding| !self.answers.contains_key(&binding.namespace().unwrap_or_default())).count()
+    }
+
     fn next_look(&self) -> Duration {
-        let unanswered = decoded(&self.stores.bindings).len() > self.answers.len();
-        let due = self.answers.values().map(Answer::due_in).min().unwrap_or(RESYNC);
-        if unanswered { ASK_AGAIN } else { due.min(RESYNC) }
+        let due = self.answers.values().map(|answer| answer.due.saturating_duration_since(Instant::now())).min();
+        let due = due.unwrap_or(RESYNC).min(RESYNC);
+        if self.unanswered() > 0 { due.min(ASK_SELDOM) } else { due }
     }
 }
 
 impl Answer {
-    fn due_in(&self) -> Duration {
-        let every = if self.missing.is_none() { CONFIRM_AGAIN } else { ASK_AGAIN };
-        every.saturating_sub(self.asked.elapsed())
+    fn new(version: Option<String>, missing: Option<String>, before: Option<&Self>, now: Instant) -> Self {
+        // Another binding starts anew.
+        let again = before.filter(|before| before.version == version).map_or(0, |before| before.tries);
+        let tries = if missing.is_some() { again.saturating_add(1) } else { 0 };
+        let pause = match tries {
+            0 => CONFIRM_AGAIN,
+            tries => ASK_AGAIN.saturating_mul(1 << (tries - 1).min(8)).min(ASK_SELDOM),
+        };
+        Self { version, missing, tries, due: now + pause }
+    }
+}
+
+impl Counts {
+    fn take(controlling: &Controlling) -> Self {
+        let filter_errors = controlling.filter_errors.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Self {
+            summary: controlling.summary.borrow().clone(),
+            throttled: controlling.throttled.borrow().clone(),
+            filter_errors,
+            taken: Instant::now(),
+        }
     }
 
-    fn is_due(&self) -> bool {
-        self.due_in().is_zero()
+    fn differ(&self, controlling: &Controlling) -> bool {
+        !Arc::ptr_eq(&self.summary, &controlling.summary.borrow())
+            || !Arc::ptr_eq(&self.throttled, &controlling.throttled.borrow())
+            || self.filter_errors != *controlling.filter_errors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_missing_right_is_asked_for_soon_then_every_two_seconds_and_a_confirmed_one_once_a_minute() {
+        let (now, version) = (Instant::now(), Some("1".to_owned()));
+        let mut answer = Answer::new(version.clone(), Some("get secrets".to_owned()), None, now);
+        let mut pauses = Vec::new();
+        for _ in 0..6 {
+            pauses.push((answer.due - now).as_millis());
+            answer = Answer::new(version.clone(), Some("get secrets".to_owned()), Some(&answer), now);
+        }
+        assert_eq!(pauses, [250, 500, 1000, 2000, 2000, 2000]);
+        let edited = Answer::new(Some("2".to_owned()), Some("get secrets".to_owned()), Some(&answer), now);
+        assert_eq!(edited.due - now, ASK_AGAIN, "an edited binding starts anew");
+        let granted = Answer::new(version, None, Some(&answer), now);
+        assert_eq!((granted.due - now, granted.tries), (CONFIRM_AGAIN, 0));
     }
 }

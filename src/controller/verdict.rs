@@ -11,9 +11,9 @@ use super::store::SecretsOf;
 use super::target::{self, TargetVerdict};
 use super::workspace::{self, Access, Surroundings, WorkspaceVerdict};
 use crate::api::condition::{REACHABLE, Reason, Verdict, conditions};
-use crate::api::event_target::{ConnectivityTest, EventTargetStatus, LastOutcome};
+use crate::api::event_target::{ConnectivityTest, EventTargetStatus, LastDelivery, LastOutcome, TestResult};
 use crate::api::names::bus_name;
-use crate::api::notice_rule::{FilterErrors, NoticeRuleStatus};
+use crate::api::notice_rule::{FilterErrors, NoticeRuleStatus, TargetState};
 use crate::api::workspace::{EventBusReference, WorkspaceStatus};
 use crate::api::{EventBus, EventTarget, NoticeRule, Workspace};
 use crate::delivery::book::Summary;
@@ -143,17 +143,7 @@ pub(super) fn target_status(verdict: &TargetVerdict, tally: &Tally<'_>, now: Tim
     let found = tally.summary.targets.get(&verdict.key);
     let last = found.and_then(|target| target.last.clone());
     let test = tally.tests.get(&verdict.key).cloned().or(before.connectivity_test);
-    let reachable = match &last {
-        None => Verdict::unknown(REACHABLE, Reason::NotTried, "nothing was sent yet"),
-        Some(last) if last.outcome == LastOutcome::Delivered => {
-            Verdict::yes(REACHABLE, Reason::Succeeded, "the last message was accepted")
-        }
-        Some(last) => {
-            let code = last.code.as_deref().unwrap_or_default();
-            let message = last.message.as_deref().unwrap_or_default();
-            Verdict::no(REACHABLE, Reason::Failed, format!("the last message was not accepted: {code} {message}").trim().to_owned())
-        }
-    };
+    let reachable = reachable(last.as_ref(), test.as_ref());
     EventTargetStatus {
         observed_generation: generation,
         channel: verdict.channel.map(str::to_owned),
@@ -166,21 +156,67 @@ pub(super) fn target_status(verdict: &TargetVerdict, tally: &Tally<'_>, now: Tim
     }
 }
 
+/// What the last message says of the receiver, be it a delivery or a test.
+fn reachable(last: Option<&LastDelivery>, test: Option<&ConnectivityTest>) -> Verdict {
+    let refused = |what: &str, words: String| {
+        let message = format!("{what} was not accepted: {words}");
+        Verdict::no(REACHABLE, Reason::Failed, message.trim_end().to_owned())
+    };
+    let test = test.filter(|test| test.result != TestResult::NotSupported);
+    match (last, test) {
+        (None, None) => Verdict::unknown(REACHABLE, Reason::NotTried, "nothing was sent yet"),
+        (last, Some(test)) if last.is_none_or(|last| last.time < test.time) => match test.result {
+            TestResult::Failed => refused("the last test message", test.message.clone()),
+            TestResult::Succeeded | TestResult::NotSupported => {
+                Verdict::yes(REACHABLE, Reason::Succeeded, "the last test message was accepted")
+            }
+        },
+        (Some(last), _) if last.outcome == LastOutcome::Delivered => {
+            Verdict::yes(REACHABLE, Reason::Succeeded, "the last message was accepted")
+        }
+        (Some(last), _) => {
+            let words = [&last.code, &last.message].into_iter().flatten().map(String::as_str).collect::<Vec<_>>();
+            refused("the last message", words.join(" "))
+        }
+        (None, Some(_)) => Verdict::unknown(REACHABLE, Reason::NotTried, "nothing was sent yet"),
+    }
+}
+
+/// The types of a rule's sources, each once, in the rule's order.
+fn source_types(rule: &NoticeRule) -> String {
+    let mut types: Vec<&str> = Vec::new();
+    for source in &rule.spec.sources {
+        if !types.contains(&source.kind.as_str()) {
+            types.push(source.kind.as_str());
+        }
+    }
+    types.join(",")
+}
+
 /// A rule's status.
 pub(super) fn rule_status(verdict: &RuleVerdict, tally: &Tally<'_>, now: Timestamp) -> NoticeRuleStatus {
     let before = verdict.object.status.clone().unwrap_or_default();
     let generation = verdict.object.metadata.generation;
     let key = (verdict.object.namespace().unwrap_or_default(), verdict.object.name_any());
     let found = tally.summary.rules.get(&key);
+    let active = verdict.targets.iter().filter(|target| target.state == TargetState::Active).count();
     NoticeRuleStatus {
         observed_generation: generation,
         edited_at: verdict.edited_at,
         active_since: verdict.active_since,
+        sources: source_types(&verdict.object),
+        targets_active: format!("{active}/{}", verdict.targets.len()),
         quota: Some(verdict.quota),
         targets: verdict.targets.clone(),
         notices: Some(found.map(|rule| rule.notices).unwrap_or_default()),
         last_notice: found.and_then(|rule| rule.last.clone()),
-        filter_errors: tally.filter_errors.get(&key).map(|(count, last)| FilterErrors { count: *count, last: last.clone() }),
+        filter_errors: tally
+            .filter_errors
+            .get(&key)
+            .map(|(count, last)| FilterErrors { count: *count, last: last.clone() }),
         conditions: conditions(&before.conditions, &verdict.verdicts, generation, now),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -99,7 +99,11 @@ pub async fn run(delivering: Delivering, stop: CancellationToken) {
     );
     let mut publish = tokio::time::interval(SUMMARY_EVERY);
     publish.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    dispatcher.in_force(policy.borrow_and_update().clone(), &targets.borrow_and_update(), &templates.borrow_and_update());
+    dispatcher.in_force(
+        policy.borrow_and_update().clone(),
+        &targets.borrow_and_update(),
+        &templates.borrow_and_update(),
+    );
     if *leading.borrow_and_update() {
         dispatcher.lead();
     }

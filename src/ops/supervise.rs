@@ -247,6 +247,7 @@ impl Program {
         let wires = &self.wires;
         let controlling = Controlling {
             client: self.client.clone(),
+            http: self.http.clone(),
             clock: self.clock.clone(),
             tasks: self.tasks.clone(),
             operator: self.operator.clone(),

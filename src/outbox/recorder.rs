@@ -185,7 +185,12 @@ impl Recorder {
         for (rule, error) in errors {
             let label = RuleLabel { namespace: workspace.namespace.clone(), rule: rule.clone() };
             self.recording.metrics.filter_errors.get_or_create(&label).inc();
-            tracing::warn!(namespace = workspace.namespace, rule, error, "a filter failed on an event, which counts as no match");
+            tracing::warn!(
+                namespace = workspace.namespace,
+                rule,
+                error,
+                "a filter failed on an event, which counts as no match"
+            );
             let mut all = self.recording.filter_errors.lock().unwrap_or_else(PoisonError::into_inner);
             let entry = all.entry((workspace.namespace.clone(), rule)).or_insert_with(|| (0, String::new()));
             *entry = (entry.0 + 1, error);

@@ -25,8 +25,10 @@ use crate::delivery::targets::{RuleTemplates, Target, TargetKey, TargetState, Ta
 use crate::rules::{Policy, WorkspacePolicy};
 use crate::watch::stream::Change;
 
+/// A Notice that waits for longer than this shows that it does; one that goes out at once needs no such write.
+const SHOW_WAITING: SignedDuration = SignedDuration::from_secs(1);
 /// Longest sleep between two looks at the lanes.
-const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
+const LONGEST_SLEEP: Duration = Duration::from_hours(1);
 
 pub(super) struct Dispatcher {
     client: Client,
@@ -182,9 +184,38 @@ impl Dispatcher {
                 changed
             });
         }
+        self.show_waiting();
         let pending: usize = self.lanes.values().map(Lane::len).sum();
         self.metrics.pending.set(i64::try_from(pending + self.attempts).unwrap_or(i64::MAX));
         self.metrics.live.set(i64::try_from(self.live.len()).unwrap_or(i64::MAX));
+    }
+
+    /// Writes the first status of Notices that could not be tried at once, with what they wait for.
+    fn show_waiting(&mut self) {
+        let now = self.clock.now();
+        let waiting: Vec<NoticeKey> = self
+            .live
+            .iter()
+            .filter(|(_, live)| {
+                let age = now.duration_since(live.notice.spec.event.observed_time);
+                !live.shown && !live.writing && age >= SHOW_WAITING
+            })
+            .map(|(key, _)| key.clone())
+            .collect();
+        let targets = self.targets.clone();
+        for key in waiting {
+            let Some(live) = self.live.get_mut(&key) else { continue };
+            let pending: Vec<String> = live.pending().map(|delivery| delivery.target.clone()).collect();
+            for name in pending {
+                let target = TargetKey { namespace: key.namespace.clone(), name };
+                let why = match targets.get(&target).map(|target| &target.state) {
+                    Some(TargetState::NotReady(why)) => why.as_str(),
+                    _ => "its turn has not come yet",
+                };
+                live.note_waiting(&target.name, why);
+            }
+            self.write(&key);
+        }
     }
 
     /// What a task reports.
@@ -241,7 +272,8 @@ impl Dispatcher {
         let now = self.clock.now();
         let key = key_of(notice);
         for delivery in notice.status.iter().flat_map(|status| &status.deliveries) {
-            let Some(sent) = delivery.last_attempt_time.filter(|&t| now.duration_since(t) < SignedDuration::from_secs(60))
+            let Some(sent) =
+                delivery.last_attempt_time.filter(|&t| now.duration_since(t) < SignedDuration::from_secs(60))
             else {
                 continue;
             };
@@ -381,7 +413,7 @@ impl Dispatcher {
         let label = AttemptLabel { channel: channel.map_or("unknown", |c| c.name()), outcome: outcome.label() };
         self.metrics.attempts.get_or_create(&label).inc();
         self.metrics.attempt_seconds.observe(took.as_secs_f64());
-        let limits = channel.map_or(FALLBACK, |channel| channel.limits());
+        let limits = channel.map_or(FALLBACK, crate::channel::Channel::limits);
         let (notice, attempts) = (item.notice.clone(), item.attempts.saturating_add(1));
         let step = self.lanes.entry(key.clone()).or_default().finished(item, outcome, now, &limits);
         tracing::info!(
@@ -454,6 +486,7 @@ impl Dispatcher {
         let Some(live) = self.live.get_mut(key).filter(|live| live.dirty && !live.writing) else { return };
         live.dirty = false;
         live.writing = true;
+        live.shown = true;
         let (client, metrics, reports) = (self.client.clone(), self.metrics.clone(), self.reports.clone());
         let (key, status) = (key.clone(), live.status.clone());
         self.tasks.spawn("settle", async move {
@@ -481,7 +514,7 @@ impl Dispatcher {
 const FALLBACK: channel::Limits = channel::Limits {
     rate_per_minute: None,
     concurrency: 1,
-    throttle_pause: Duration::from_secs(60),
+    throttle_pause: Duration::from_mins(1),
     idempotent: false,
 };
 
