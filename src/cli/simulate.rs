@@ -67,7 +67,9 @@ fn simulate(args: &SimulateArgs) -> anyhow::Result<String> {
     let input = input::sort(read::documents(&args.files)?)?;
     let report = simulation::simulate(input, now, if args.reveal { Secrecy::Reveal } else { Secrecy::Hide });
     match args.output {
-        Output::Json => Ok(serde_json::to_string_pretty(&report).context("the result cannot be written as JSON")? + "\n"),
+        Output::Json => {
+            Ok(serde_json::to_string_pretty(&report).context("the result cannot be written as JSON")? + "\n")
+        }
         Output::Text => Ok(report.to_string()),
     }
 }

@@ -21,7 +21,7 @@ const UNITS: i32 = 1;
 /// Not used by a simulation, which sends nothing.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// See [`TIMEOUT`].
-const MAX_AGE: Duration = Duration::from_secs(24 * 3600);
+const MAX_AGE: Duration = Duration::from_hours(24);
 
 /// What would be in force.
 #[derive(Debug, Default)]
@@ -102,10 +102,16 @@ fn name_missing_workspaces(rules: &[NoticeRule], owners: &BTreeMap<String, Works
     let namespaces: BTreeSet<String> = rules.iter().filter_map(|rule| rule.metadata.namespace.clone()).collect();
     for namespace in namespaces {
         let missing = match owners.get(&namespace) {
-            None => format!("create one with spec.namespace: {namespace}, spec.activate: true and spec.grantAccess: true"),
+            None => {
+                format!("create one with spec.namespace: {namespace}, spec.activate: true and spec.grantAccess: true")
+            }
             Some(owner) if is_in_force(owner) => continue,
-            Some(owner) if owner.spec.activate => format!("set spec.grantAccess of Workspace {} to true", owner.name_any()),
-            Some(owner) if owner.spec.grant_access => format!("set spec.activate of Workspace {} to true", owner.name_any()),
+            Some(owner) if owner.spec.activate => {
+                format!("set spec.grantAccess of Workspace {} to true", owner.name_any())
+            }
+            Some(owner) if owner.spec.grant_access => {
+                format!("set spec.activate of Workspace {} to true", owner.name_any())
+            }
             Some(owner) => format!("set spec.activate and spec.grantAccess of Workspace {} to true", owner.name_any()),
         };
         let message = format!("has rules, but no Workspace in force; {missing}");

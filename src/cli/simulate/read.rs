@@ -53,7 +53,8 @@ fn texts(name: &str) -> Result<Vec<(String, String)>, InputError> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(path).map_err(|error| failed(name, &error))? {
         let file = entry.map_err(|error| failed(name, &error))?.path();
-        let is_ours = file.extension().is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|ours| extension == *ours));
+        let is_ours =
+            file.extension().is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|ours| extension == *ours));
         if is_ours && !file.is_dir() {
             files.push(file.display().to_string());
         }

@@ -61,8 +61,11 @@ struct Hidden {
 
 impl Hidden {
     fn new(secrets: &[SecretString]) -> Self {
-        let whole: Vec<String> =
-            secrets.iter().map(|secret| secret.expose_secret().to_owned()).filter(|secret| !secret.is_empty()).collect();
+        let whole: Vec<String> = secrets
+            .iter()
+            .map(|secret| secret.expose_secret().to_owned())
+            .filter(|secret| !secret.is_empty())
+            .collect();
         let mut forms: Vec<String> =
             whole.iter().filter(|secret| secret.len() >= SHORTEST).flat_map(|secret| forms_of(secret)).collect();
         forms.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));

@@ -52,7 +52,11 @@ pub(super) struct ShownRequest {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { notices, unmatched, problems } = self;
-        let counts = [count(notices.len(), "Notice"), count(unmatched.len(), "unmatched event"), count(problems.len(), "problem")];
+        let counts = [
+            count(notices.len(), "Notice"),
+            count(unmatched.len(), "unmatched event"),
+            count(problems.len(), "problem"),
+        ];
         writeln!(f, "{}", counts.join(", "))?;
         for notice in notices {
             notice.fmt(f)?;

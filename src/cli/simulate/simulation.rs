@@ -58,12 +58,16 @@ fn tell(observation: &Observation, in_force: &InForce, secrecy: Secrecy, report:
         report.problems.push(Problem::new(format!("NoticeRule {namespace}/{rule}"), message));
     }
     match draft {
-        Draft::Wanted(notice) => report.notices.push(simulated(*notice, policy, in_force, (observation.observed, secrecy))),
+        Draft::Wanted(notice) => {
+            report.notices.push(simulated(*notice, policy, in_force, (observation.observed, secrecy)));
+        }
         Draft::Unwanted => report.unmatched.push(observation.event(workspace)),
         Draft::TooOld => {
             let message = format!(
                 "{transition} was at {}, more than {} hours before {}, which is too old to be notified; see --now",
-                observation.effective, LOOKBACK.as_hours(), observation.observed
+                observation.effective,
+                LOOKBACK.as_hours(),
+                observation.observed
             );
             report.problems.push(Problem::new(subject, message));
             report.unmatched.push(observation.event(workspace));

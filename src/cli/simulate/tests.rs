@@ -112,7 +112,8 @@ fn comments_and_empty_documents_are_no_objects_but_empty_documents_are_counted()
 
 #[test]
 fn a_large_list_is_read_whole() {
-    let items: String = (0..60_000).map(|n| format!("- {{apiVersion: v1, kind: Pod, metadata: {{name: p{n}}}}}\n")).collect();
+    let items: String =
+        (0..60_000).map(|n| format!("- {{apiVersion: v1, kind: Pod, metadata: {{name: p{n}}}}}\n")).collect();
     let report = report_on(&format!("apiVersion: v1\nkind: List\nitems:\n{items}"));
     assert_eq!(report, report::Report::default());
 }
@@ -121,9 +122,8 @@ fn a_large_list_is_read_whole() {
 fn what_was_before_the_workspace_or_the_rule_is_unmatched_and_what_is_too_old_is_a_problem() {
     let policy = std::fs::read_to_string(Path::new(FIXTURES).join("team/policy.yaml")).unwrap();
     let workload = std::fs::read_to_string(Path::new(FIXTURES).join("team/workload.json")).unwrap();
-    let dated = |time: &str| {
-        policy.replace("  name: vision\n", &format!("  name: vision\n  creationTimestamp: \"{time}\"\n"))
-    };
+    let dated =
+        |time: &str| policy.replace("  name: vision\n", &format!("  name: vision\n  creationTimestamp: \"{time}\"\n"));
     let report = report_on(&format!("{}\n---\n{workload}", dated("2026-01-01T02:31:00Z")));
     assert_eq!((report.notices.len(), report.unmatched.len(), report.problems.len()), (0, 2, 0));
     let report = report_on(&format!("{}\n---\n{workload}", dated("2026-01-01T02:29:00Z")));
@@ -165,7 +165,9 @@ fn the_pods_of_a_job_tell_of_its_cause_even_if_no_object_has_a_uid() {
 #[test]
 fn a_namespace_belongs_to_one_workspace_and_an_object_that_is_there_twice_counts_once() {
     let workspace = |name: &str| {
-        format!("---\napiVersion: notification.pai.dev/v1alpha1\nkind: Workspace\nmetadata: {{name: {name}}}\nspec: {{namespace: ml}}\n")
+        format!(
+            "---\napiVersion: notification.pai.dev/v1alpha1\nkind: Workspace\nmetadata: {{name: {name}}}\nspec: {{namespace: ml}}\n"
+        )
     };
     let report = report_on(&[workspace("a"), workspace("b"), workspace("a")].concat());
     let problems: Vec<_> = report.problems.iter().map(|p| (p.object.as_str(), p.message.as_str())).collect();

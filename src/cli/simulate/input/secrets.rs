@@ -60,7 +60,8 @@ fn entries<'a>(value: &'a Value, field: &str) -> Result<Vec<(&'a String, &'a Val
 
 impl SecretLookup for NamespaceSecrets<'_> {
     fn get(&self, name: &str, key: &str) -> Result<SecretString, SecretError> {
-        let keys = self.secrets.secrets.get(&(self.namespace.to_owned(), name.to_owned())).ok_or(SecretError::NotFound)?;
+        let keys =
+            self.secrets.secrets.get(&(self.namespace.to_owned(), name.to_owned())).ok_or(SecretError::NotFound)?;
         let value = keys.get(key).ok_or(SecretError::KeyMissing)?;
         let text = std::str::from_utf8(value.expose_secret()).map_err(|_| SecretError::KeyMissing)?;
         Ok(SecretString::from(text))
