@@ -112,8 +112,9 @@ fn comments_and_empty_documents_are_no_objects_but_empty_documents_are_counted()
 
 #[test]
 fn a_large_list_is_read_whole() {
-    let items: String =
+    let items: Vec<String> =
         (0..60_000).map(|n| format!("- {{apiVersion: v1, kind: Pod, metadata: {{name: p{n}}}}}\n")).collect();
+    let items = items.concat();
     let report = report_on(&format!("apiVersion: v1\nkind: List\nitems:\n{items}"));
     assert_eq!(report, report::Report::default());
 }
