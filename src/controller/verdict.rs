@@ -158,27 +158,28 @@ pub(super) fn target_status(verdict: &TargetVerdict, tally: &Tally<'_>, now: Tim
 
 /// What the last message says of the receiver, be it a delivery or a test.
 fn reachable(last: Option<&LastDelivery>, test: Option<&ConnectivityTest>) -> Verdict {
-    let refused = |what: &str, words: String| {
+    let refused = |what: &str, words: &str| {
         let message = format!("{what} was not accepted: {words}");
         Verdict::no(REACHABLE, Reason::Failed, message.trim_end().to_owned())
     };
+    // Where nothing was sent, nothing was learnt.
     let test = test.filter(|test| test.result != TestResult::NotSupported);
-    match (last, test) {
-        (None, None) => Verdict::unknown(REACHABLE, Reason::NotTried, "nothing was sent yet"),
-        (last, Some(test)) if last.is_none_or(|last| last.time < test.time) => match test.result {
-            TestResult::Failed => refused("the last test message", test.message.clone()),
-            TestResult::Succeeded | TestResult::NotSupported => {
-                Verdict::yes(REACHABLE, Reason::Succeeded, "the last test message was accepted")
-            }
-        },
-        (Some(last), _) if last.outcome == LastOutcome::Delivered => {
+    if let Some(test) = test.filter(|test| last.is_none_or(|last| last.time < test.time)) {
+        return if test.result == TestResult::Succeeded {
+            Verdict::yes(REACHABLE, Reason::Succeeded, "the last test message was accepted")
+        } else {
+            refused("the last test message", &test.message)
+        };
+    }
+    match last {
+        None => Verdict::unknown(REACHABLE, Reason::NotTried, "nothing was sent yet"),
+        Some(last) if last.outcome == LastOutcome::Delivered => {
             Verdict::yes(REACHABLE, Reason::Succeeded, "the last message was accepted")
         }
-        (Some(last), _) => {
-            let words = [&last.code, &last.message].into_iter().flatten().map(String::as_str).collect::<Vec<_>>();
-            refused("the last message", words.join(" "))
+        Some(last) => {
+            let words: Vec<_> = [&last.code, &last.message].into_iter().flatten().map(String::as_str).collect();
+            refused("the last message", &words.join(" "))
         }
-        (None, Some(_)) => Verdict::unknown(REACHABLE, Reason::NotTried, "nothing was sent yet"),
     }
 }
 

@@ -1,6 +1,5 @@
 //! The whole, judged: each test changes one thing about a workspace with one rule and one target, all of it in order.
 
-use kube::api::ObjectMeta;
 use serde_json::{Value, json};
 
 use super::*;
@@ -17,6 +16,7 @@ fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "reads better in the tests")]
 fn object<K: serde::de::DeserializeOwned>(kind: &str, namespace: Option<&str>, name: &str, spec: Value) -> K {
     serde_json::from_value(json!({
         "apiVersion": "notification.pai.dev/v1alpha1", "kind": kind, "spec": spec,
@@ -53,11 +53,7 @@ fn access(missing: Result<Option<&str>, ()>) -> Access {
 }
 
 fn world() -> World {
-    let bus = EventBus {
-        metadata: ObjectMeta::default(),
-        spec: crate::api::event_bus::EventBusSpec::default(),
-        status: None,
-    };
+    let bus = object("EventBus", Some("vision"), "pai-system-vision", json!({"workspace": "vision"}));
     World {
         workspaces: vec![workspace("vision")],
         buses: HashMap::from([(("vision".to_owned(), "pai-system-vision".to_owned()), bus)]),
@@ -181,6 +177,17 @@ fn a_namespace_belongs_to_the_older_workspace_whatever_their_order() {
         assert_eq!(reasons["another"], Reason::NamespaceTaken);
         assert_eq!(judgement.policy().namespace("vision").unwrap().workspace, "vision");
     }
+}
+
+#[test]
+fn a_bus_is_ready_with_its_workspace_and_one_made_by_hand_belongs_to_nobody() {
+    let bus = |name: &str| object("EventBus", Some("vision"), name, json!({"workspace": "vision"}));
+    let on = judged(|_| {});
+    assert!(crate::controller::bus::judge(&bus("pai-system-vision"), &on.workspaces).is_true());
+    assert_eq!(crate::controller::bus::judge(&bus("mine"), &on.workspaces).reason, Reason::NoWorkspace);
+    let off = judged(|world| world.workspaces[0].spec.activate = false);
+    let verdict = crate::controller::bus::judge(&bus("pai-system-vision"), &off.workspaces);
+    assert_eq!(verdict.reason, Reason::WorkspaceNotActivated);
 }
 
 #[test]
