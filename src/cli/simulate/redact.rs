@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use http::HeaderMap;
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
@@ -25,7 +24,8 @@ pub(super) enum Secrecy {
 
 /// The request as it is to be shown.
 pub(super) fn shown(request: Request, secrets: &[SecretString], secrecy: Secrecy) -> ShownRequest {
-    let Request { method, mut url, headers, body } = request;
+    let headers = request.header_map();
+    let Request { method, mut url, headers: _, body } = request;
     // Never sent.
     url.set_fragment(None);
     let hidden = match secrecy {
@@ -33,7 +33,6 @@ pub(super) fn shown(request: Request, secrets: &[SecretString], secrecy: Secrecy
         Secrecy::Reveal => Hidden::default(),
     };
     // Collected as the client does it.
-    let headers: HeaderMap = headers.into_iter().collect();
     let mut shown: BTreeMap<String, String> = BTreeMap::new();
     for (name, value) in &headers {
         let value = if value.is_sensitive() && secrecy == Secrecy::Hide {
