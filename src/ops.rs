@@ -5,5 +5,5 @@
 pub mod args;
 pub mod health;
 pub mod metrics;
-pub mod telemetry;
 pub mod supervise;
+pub mod telemetry;

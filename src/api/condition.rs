@@ -131,7 +131,12 @@ impl Verdict {
 
 /// The conditions to write: `lastTransitionTime` moves only where the status differs from `before`.
 #[must_use]
-pub fn conditions(before: &[Condition], verdicts: &[Verdict], generation: Option<i64>, now: Timestamp) -> Vec<Condition> {
+pub fn conditions(
+    before: &[Condition],
+    verdicts: &[Verdict],
+    generation: Option<i64>,
+    now: Timestamp,
+) -> Vec<Condition> {
     verdicts
         .iter()
         .map(|verdict| {

@@ -28,7 +28,12 @@ use super::{condition::conditions_schema, notice::NoticeCounts};
     printcolumn(name = "Failed", type_ = "integer", json_path = ".status.deliveries.failed"),
     printcolumn(name = "Last", type_ = "string", json_path = ".status.lastDelivery.outcome"),
     printcolumn(name = "Code", type_ = "string", json_path = ".status.lastDelivery.code", priority = 1),
-    printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].message", priority = 1),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Ready')].message",
+        priority = 1
+    ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]

@@ -143,8 +143,12 @@ impl Client {
 
     async fn exchange(&self, request: Request, now: Timestamp) -> Result<Reply, CallError> {
         let Request { method, url, headers, body } = request;
-        let headers: HeaderMap = headers.into_iter().collect();
-        let sending = self.inner.request(method, url).headers(headers).body(body).send();
+        let mut map = HeaderMap::with_capacity(headers.len());
+        for (name, value) in headers {
+            // A later one replaces an earlier one: a target's own headers come last.
+            map.insert(name, value);
+        }
+        let sending = self.inner.request(method, url).headers(map).body(body).send();
         let mut response = sending.await.map_err(|error| classify(&error))?;
         let mut reply = Reply {
             status: response.status().as_u16(),
@@ -174,20 +178,20 @@ fn classify(error: &reqwest::Error) -> CallError {
     let mut source: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(error);
     let mut found: Option<(&'static str, String)> = None;
     while let Some(cause) = source {
+        let io = cause.downcast_ref::<std::io::Error>();
         if let Some(refused) = cause.downcast_ref::<Refused>() {
             return CallError { code: "AddressRefused", message: refused.to_string(), maybe_sent: false };
         }
         if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
             found = Some(("TlsError", format!("the TLS connection failed: {tls}")));
-        } else if let Some(io) = cause.downcast_ref::<std::io::Error>() {
-            // An I/O error may wrap a TLS one, which says more.
-            if let Some(tls) = io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-                found = Some(("TlsError", format!("the TLS connection failed: {tls}")));
-            } else if found.is_none() {
-                found = io_cause(io.kind());
-            }
+        } else if let Some(io) = io.filter(|_| found.is_none()) {
+            found = io_cause(io.kind());
         }
-        source = cause.source();
+        // What an I/O error wraps, such as a TLS error or another I/O error, is not its source but stands in its place.
+        source = match io.and_then(std::io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => cause.source(),
+        };
     }
     let before = error.is_connect() || error.is_builder();
     let (code, message) = found.unwrap_or_else(|| {

@@ -153,14 +153,14 @@ fn http(spec: &event_target::Http, secrets: &dyn SecretLookup) -> Result<Http, T
             message: format!("key {} of Secret {} {error}", reference.key, reference.name),
         });
     }
-    let mut headers = Headers { secrets, headers: Vec::new(), values: Vec::new() };
+    let mut headers = Headers { secrets, pairs: Vec::new(), values: Vec::new() };
     for (index, header) in spec.headers.iter().enumerate() {
         headers.add(index, header)?;
     }
     if let Some(authorization) = &spec.authorization {
         headers.authorize(authorization)?;
     }
-    let Headers { secrets: _, headers, values } = headers;
+    let Headers { secrets: _, pairs: headers, values } = headers;
     Ok(Http {
         webhook: webhook?,
         method: spec.method,
@@ -181,7 +181,8 @@ fn webhook(field: &'static str, webhook: &Webhook, secrets: &dyn SecretLookup) -
         }
     };
     let wrong = |message| TargetError::Url { field, message };
-    let url = Url::parse(text.expose_secret()).map_err(|_| wrong("is not a URL; it must look like https://host/path"))?;
+    let url =
+        Url::parse(text.expose_secret()).map_err(|_| wrong("is not a URL; it must look like https://host/path"))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(wrong("must start with http:// or https://"));
     }
@@ -195,13 +196,21 @@ fn webhook(field: &'static str, webhook: &Webhook, secrets: &dyn SecretLookup) -
 }
 
 /// A Secret's value, without the line break that `echo` leaves at its end.
-fn secret(field: &str, reference: &SecretKeyReference, secrets: &dyn SecretLookup) -> Result<SecretString, TargetError> {
+fn secret(
+    field: &str,
+    reference: &SecretKeyReference,
+    secrets: &dyn SecretLookup,
+) -> Result<SecretString, TargetError> {
     let SecretKeyReference { name, key } = reference;
     let (field, name, key) = (field.to_owned(), name.clone(), key.clone());
     match secrets.get(&name, &key) {
         Ok(value) => {
             let trimmed = value.expose_secret().trim_end_matches(['\r', '\n']);
-            if trimmed.is_empty() { Err(TargetError::SecretKeyMissing { field, name, key }) } else { Ok(trimmed.into()) }
+            if trimmed.is_empty() {
+                Err(TargetError::SecretKeyMissing { field, name, key })
+            } else {
+                Ok(trimmed.into())
+            }
         }
         Err(SecretError::NotFound) => Err(TargetError::SecretNotFound { field, name }),
         Err(SecretError::KeyMissing) => Err(TargetError::SecretKeyMissing { field, name, key }),
@@ -212,7 +221,7 @@ fn secret(field: &str, reference: &SecretKeyReference, secrets: &dyn SecretLooku
 /// Collects an endpoint's headers.
 struct Headers<'a> {
     secrets: &'a dyn SecretLookup,
-    headers: Vec<(HeaderName, HeaderValue)>,
+    pairs: Vec<(HeaderName, HeaderValue)>,
     values: Vec<SecretString>,
 }
 
@@ -229,7 +238,7 @@ impl Headers<'_> {
         let mut value = HeaderValue::from_str(text.expose_secret())
             .map_err(|_| invalid("the value has characters that a header cannot have"))?;
         value.set_sensitive(is_secret);
-        self.headers.push((name, value));
+        self.pairs.push((name, value));
         if is_secret {
             self.values.push(text);
         }
@@ -263,7 +272,7 @@ impl Headers<'_> {
         let mut value =
             HeaderValue::from_str(&text).map_err(|_| invalid("the Secret has characters that a header cannot have"))?;
         value.set_sensitive(true);
-        self.headers.push((header::AUTHORIZATION, value));
+        self.pairs.push((header::AUTHORIZATION, value));
         Ok(())
     }
 }

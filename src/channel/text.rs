@@ -68,8 +68,13 @@ fn without_numbers(text: &str) -> String {
         .map(|piece| {
             let number = piece.trim_end_matches(|c: char| !(c.is_ascii_digit()));
             let is_address = number.parse::<std::net::Ipv4Addr>().is_ok();
-            let is_phone = number.trim_start_matches('+').len() >= 10 && number.chars().all(|c| c.is_ascii_digit() || c == '+');
-            if is_address || is_phone { format!("***{}", piece.get(number.len()..).unwrap_or_default()) } else { piece.to_owned() }
+            let is_phone =
+                number.trim_start_matches('+').len() >= 10 && number.chars().all(|c| c.is_ascii_digit() || c == '+');
+            if is_address || is_phone {
+                format!("***{}", piece.get(number.len()..).unwrap_or_default())
+            } else {
+                piece.to_owned()
+            }
         })
         .collect()
 }

@@ -111,8 +111,7 @@ mod tests {
 
     #[test]
     fn what_may_succeed_later_is_told_from_what_never_will() {
-        let status =
-            |code, reason: &str| ApiError::Status { code, reason: reason.to_owned(), message: String::new() };
+        let status = |code, reason: &str| ApiError::Status { code, reason: reason.to_owned(), message: String::new() };
         for (error, retryable) in [
             (status(403, "Forbidden"), false),
             (status(404, "NotFound"), false),

@@ -176,7 +176,12 @@ fn look(lease: Option<&Lease>) -> Seen {
     }
 }
 
-async fn claim(api: &Api<Lease>, candidate: &Candidate, clock: &dyn Clock, found: Option<Lease>) -> Result<(), ApiError> {
+async fn claim(
+    api: &Api<Lease>,
+    candidate: &Candidate,
+    clock: &dyn Clock,
+    found: Option<Lease>,
+) -> Result<(), ApiError> {
     let now = MicroTime(clock.now());
     let seconds = i32::try_from(LEASE.as_secs()).unwrap_or(15);
     let Some(mut lease) = found else {

@@ -36,7 +36,10 @@ impl Tasks {
         let failed = self.failed.clone();
         let watched = async move {
             if AssertUnwindSafe(future).catch_unwind().await.is_err() {
-                tracing::error!(task = name, "a task has panicked; the program ends, and its successor goes on where it was");
+                tracing::error!(
+                    task = name,
+                    "a task has panicked; the program ends, and its successor goes on where it was"
+                );
                 failed.cancel();
             }
         };

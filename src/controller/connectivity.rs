@@ -28,8 +28,7 @@ use crate::lifecycle::{Event, Source, Subject, Transition};
 use crate::message::{Body, Fact, Message, Tone, locale};
 
 /// What to say where a channel has no test.
-const NOT_SUPPORTED: &str =
-    "nothing was sent: this channel cannot be tested without an event; run a Job that one of the target's rules matches";
+const NOT_SUPPORTED: &str = "nothing was sent: this channel cannot be tested without an event; run a Job that one of the target's rules matches";
 
 /// What a request leads to.
 #[derive(Clone, Debug)]
@@ -210,9 +209,11 @@ mod tests {
     use crate::controller::store::SecretsOf;
     use crate::controller::target;
 
+    #[expect(clippy::needless_pass_by_value, reason = "reads better in the tables")]
     fn object(spec: Value, annotation: Option<&str>, recorded: Option<&str>) -> EventTarget {
         let annotations = annotation.map(|value| json!({TEST_ANNOTATION: value})).unwrap_or(json!({}));
-        let test = recorded.map(|request| json!({"request": request, "time": "2026-01-01T00:00:00Z", "result": "Failed"}));
+        let test =
+            recorded.map(|request| json!({"request": request, "time": "2026-01-01T00:00:00Z", "result": "Failed"}));
         let mut object = json!({
             "apiVersion": "notification.pai.dev/v1alpha1", "kind": "EventTarget",
             "metadata": {"name": "oncall", "namespace": "vision", "uid": "u", "annotations": annotations}, "spec": spec,

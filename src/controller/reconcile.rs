@@ -33,13 +33,13 @@ const DEBOUNCE: Duration = Duration::from_millis(20);
 /// Statuses that differ only in counts are written this often.
 const COUNTS_EVERY: Duration = Duration::from_secs(1);
 /// Everything is judged anew this often, whatever happens.
-const RESYNC: Duration = Duration::from_secs(60);
+const RESYNC: Duration = Duration::from_mins(1);
 /// A right that is missing is asked for again after this long: a new binding takes a moment to be in force.
 const ASK_AGAIN: Duration = Duration::from_millis(250);
 /// ... and then less and less often, down to this.
 const ASK_SELDOM: Duration = Duration::from_secs(2);
 /// A right that is there is asked for again this often.
-const CONFIRM_AGAIN: Duration = Duration::from_secs(60);
+const CONFIRM_AGAIN: Duration = Duration::from_mins(1);
 /// Namespaces that the API server is asked about at the same time.
 const ASKED_AT_ONCE: usize = 8;
 /// Longest wait for answers about the bindings that are there before the first judgement is published: what happens
@@ -202,7 +202,8 @@ impl Controller {
     }
 
     fn gather(&self, buses: &[EventBus]) -> World {
-        let namespaces: HashSet<String> = self.stores.namespaces.state().iter().map(|namespace| namespace.name_any()).collect();
+        let namespaces: HashSet<String> =
+            self.stores.namespaces.state().iter().map(|namespace| namespace.name_any()).collect();
         let key = |bus: &EventBus| (bus.namespace().unwrap_or_default(), bus.name_any());
         World {
             workspaces: decoded(&self.stores.workspaces),
@@ -259,7 +260,8 @@ impl Controller {
             let said = access::missing_right(client, &namespace).await;
             (namespace, version, said)
         };
-        let said: Vec<_> = futures::stream::iter(due.collect::<Vec<_>>()).map(ask).buffer_unordered(ASKED_AT_ONCE).collect().await;
+        let said: Vec<_> =
+            futures::stream::iter(due.collect::<Vec<_>>()).map(ask).buffer_unordered(ASKED_AT_ONCE).collect().await;
         for (namespace, version, said) in said {
             match said {
                 Ok(missing) => {

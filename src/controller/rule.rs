@@ -75,9 +75,10 @@ pub(super) fn judge(
     cache: &mut Cache,
 ) -> RuleVerdict {
     let namespace = object.namespace().unwrap_or_default();
-    let limit = workspace.map_or_else(|| crate::api::workspace::Quota::default().targets_per_rule, |workspace| {
-        workspace.workspace.spec.quota.targets_per_rule
-    });
+    let limit = workspace.map_or_else(
+        || crate::api::workspace::Quota::default().targets_per_rule,
+        |workspace| workspace.workspace.spec.quota.targets_per_rule,
+    );
     let (statuses, used) = judge_targets(&object, &namespace, targets, limit);
     let edited_at = edited_at(&object);
     let in_force_since = workspace.and_then(WorkspaceVerdict::in_force_since);
@@ -155,22 +156,36 @@ fn judge_ready(
         return no(*reason, message.clone());
     }
     let Some(workspace) = workspace else {
-        let message = format!("no Workspace switches on namespace {namespace}; create one with spec.namespace: {namespace}");
+        let message =
+            format!("no Workspace switches on namespace {namespace}; create one with spec.namespace: {namespace}");
         return no(Reason::NoWorkspace, message);
     };
     let name = workspace.name();
     if workspace.activated.is_none() {
-        return no(Reason::WorkspaceNotActivated, format!("Workspace {name} is not activated; see its conditions, and set its spec.activate to true"));
+        return no(
+            Reason::WorkspaceNotActivated,
+            format!("Workspace {name} is not activated; see its conditions, and set its spec.activate to true"),
+        );
     }
     if workspace.granted.is_none() {
-        let message = format!("the operator has no access to namespace {namespace}; set spec.grantAccess of Workspace {name} to true, and see its conditions");
+        let message = format!(
+            "the operator has no access to namespace {namespace}; set spec.grantAccess of Workspace {name} to true, and see its conditions"
+        );
         return no(Reason::AccessNotGranted, message);
     }
     if rule.spec.suspend {
-        return no(Reason::Suspended, "set spec.suspend to false to go on; what happens until then is not sent later".to_owned());
+        return no(
+            Reason::Suspended,
+            "set spec.suspend to false to go on; what happens until then is not sent later".to_owned(),
+        );
     }
     let names = |state: TargetState| {
-        targets.iter().filter(|target| target.state == state).map(|target| target.name.as_str()).collect::<Vec<_>>().join(", ")
+        targets
+            .iter()
+            .filter(|target| target.state == state)
+            .map(|target| target.name.as_str())
+            .collect::<Vec<_>>()
+            .join(", ")
     };
     let (missing, not_ready) = (names(TargetState::NotFound), names(TargetState::NotReady));
     let mut troubles = Vec::new();
@@ -183,13 +198,20 @@ fn judge_ready(
     if !targets.iter().any(|target| target.state == TargetState::Active) {
         return no(Reason::NoActiveTarget, format!("no target can be delivered to: {}", troubles.join("; ")));
     }
-    let message = if troubles.is_empty() { "events that match are notified".to_owned() } else { format!("delivered to the others, but {}", troubles.join("; ")) };
+    let message = if troubles.is_empty() {
+        "events that match are notified".to_owned()
+    } else {
+        format!("delivered to the others, but {}", troubles.join("; "))
+    };
     Verdict::yes(READY, Reason::Ready, message)
 }
 
 fn judge_quota(targets: &[RuleTargetStatus], limit: i32) -> Verdict {
-    let over: Vec<&str> =
-        targets.iter().filter(|target| target.state == TargetState::OverQuota).map(|target| target.name.as_str()).collect();
+    let over: Vec<&str> = targets
+        .iter()
+        .filter(|target| target.state == TargetState::OverQuota)
+        .map(|target| target.name.as_str())
+        .collect();
     if over.is_empty() {
         return Verdict::no(QUOTA_EXCEEDED, Reason::WithinQuota, format!("at most {limit} units are allowed"));
     }

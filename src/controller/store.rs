@@ -128,7 +128,12 @@ impl Stores {
     pub(super) fn secrets(&self, namespace: &str) -> SecretsOf {
         let readable = self.secrets.get(namespace);
         let secrets = readable.map(|secrets| {
-            secrets.store.state().into_iter().filter_map(|secret| Some((secret.metadata.name.clone()?, secret))).collect()
+            secrets
+                .store
+                .state()
+                .into_iter()
+                .filter_map(|secret| Some((secret.metadata.name.clone()?, secret)))
+                .collect()
         });
         SecretsOf(secrets)
     }
@@ -166,9 +171,15 @@ where
         let mut stream = std::pin::pin!(reflector::reflector(writer, watcher(api, config).default_backoff()));
         while let Some(event) = stream.next().await {
             match event {
-                Ok(watcher::Event::Apply(DeserializeGuard(Err(bad))) | watcher::Event::InitApply(DeserializeGuard(Err(bad)))) => {
+                Ok(
+                    watcher::Event::Apply(DeserializeGuard(Err(bad)))
+                    | watcher::Event::InitApply(DeserializeGuard(Err(bad))),
+                ) => {
                     tracing::error!(
-                        kind = name, namespace = bad.metadata.namespace, object = bad.metadata.name, error = bad.error,
+                        kind = name,
+                        namespace = bad.metadata.namespace,
+                        object = bad.metadata.name,
+                        error = bad.error,
                         "an object does not decode and is left out; is its CRD newer than this program?"
                     );
                     changed.notify_one();

@@ -17,7 +17,7 @@ use crate::message::template;
 /// Longest time of one attempt, unless the target says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Age at which an event is given up, unless the target says otherwise.
-const MAX_AGE: Duration = Duration::from_secs(24 * 3600);
+const MAX_AGE: Duration = Duration::from_hours(24);
 
 /// An `EventTarget`, judged.
 pub(super) struct TargetVerdict {
@@ -54,7 +54,11 @@ pub(super) fn judge(object: EventTarget, secrets: &dyn SecretLookup) -> TargetVe
         }
         (Ok(resolved), Ok(template)) => {
             let message = "messages can be delivered";
-            (TargetState::Ready(Arc::new(resolved)), Verdict::yes(READY, Reason::Ready, message), template.map(Arc::new))
+            (
+                TargetState::Ready(Arc::new(resolved)),
+                Verdict::yes(READY, Reason::Ready, message),
+                template.map(Arc::new),
+            )
         }
     };
     let delivery = object.spec.delivery.clone().unwrap_or_default();
@@ -97,6 +101,7 @@ mod tests {
     use super::*;
     use crate::controller::store::SecretsOf;
 
+    #[expect(clippy::needless_pass_by_value, reason = "tables are easier to read with values")]
     fn target(spec: Value) -> EventTarget {
         serde_json::from_value(json!({
             "apiVersion": "notification.pai.dev/v1alpha1", "kind": "EventTarget",
@@ -135,7 +140,8 @@ mod tests {
         assert_eq!(revision(ding(), "SECx"), revision(labelled, "SECx"));
         assert_ne!(revision(ding(), "SECx"), revision(ding(), "SECy"));
         let mut edited = ding();
-        edited.spec.delivery = Some(crate::api::event_target::Delivery { rate_per_minute: Some(5), ..Default::default() });
+        edited.spec.delivery =
+            Some(crate::api::event_target::Delivery { rate_per_minute: Some(5), ..Default::default() });
         assert_ne!(revision(ding(), "SECx"), revision(edited, "SECx"));
     }
 

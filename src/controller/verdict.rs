@@ -13,7 +13,7 @@ use super::workspace::{self, Access, Surroundings, WorkspaceVerdict};
 use crate::api::condition::{REACHABLE, Reason, Verdict, conditions};
 use crate::api::event_target::{ConnectivityTest, EventTargetStatus, LastDelivery, LastOutcome, TestResult};
 use crate::api::names::bus_name;
-use crate::api::notice_rule::{FilterErrors, NoticeRuleStatus};
+use crate::api::notice_rule::{FilterErrors, NoticeRuleStatus, TargetState};
 use crate::api::workspace::{EventBusReference, WorkspaceStatus};
 use crate::api::{EventBus, EventTarget, NoticeRule, Workspace};
 use crate::delivery::book::Summary;
@@ -183,21 +183,38 @@ fn reachable(last: Option<&LastDelivery>, test: Option<&ConnectivityTest>) -> Ve
     }
 }
 
+/// The types of a rule's sources, each once, in the rule's order.
+fn source_types(rule: &NoticeRule) -> String {
+    let mut types: Vec<&str> = Vec::new();
+    for source in &rule.spec.sources {
+        if !types.contains(&source.kind.as_str()) {
+            types.push(source.kind.as_str());
+        }
+    }
+    types.join(",")
+}
+
 /// A rule's status.
 pub(super) fn rule_status(verdict: &RuleVerdict, tally: &Tally<'_>, now: Timestamp) -> NoticeRuleStatus {
     let before = verdict.object.status.clone().unwrap_or_default();
     let generation = verdict.object.metadata.generation;
     let key = (verdict.object.namespace().unwrap_or_default(), verdict.object.name_any());
     let found = tally.summary.rules.get(&key);
+    let active = verdict.targets.iter().filter(|target| target.state == TargetState::Active).count();
     NoticeRuleStatus {
         observed_generation: generation,
         edited_at: verdict.edited_at,
         active_since: verdict.active_since,
+        sources: source_types(&verdict.object),
+        targets_active: format!("{active}/{}", verdict.targets.len()),
         quota: Some(verdict.quota),
         targets: verdict.targets.clone(),
         notices: Some(found.map(|rule| rule.notices).unwrap_or_default()),
         last_notice: found.and_then(|rule| rule.last.clone()),
-        filter_errors: tally.filter_errors.get(&key).map(|(count, last)| FilterErrors { count: *count, last: last.clone() }),
+        filter_errors: tally
+            .filter_errors
+            .get(&key)
+            .map(|(count, last)| FilterErrors { count: *count, last: last.clone() }),
         conditions: conditions(&before.conditions, &verdict.verdicts, generation, now),
     }
 }

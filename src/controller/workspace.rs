@@ -59,13 +59,14 @@ impl WorkspaceVerdict {
 /// Judges all Workspaces: a namespace belongs to the oldest that asks for it.
 pub(super) fn judge_all(workspaces: Vec<Workspace>, around: &Surroundings<'_>) -> Vec<WorkspaceVerdict> {
     let mut sorted = workspaces;
-    sorted.sort_by_key(|workspace| (workspace.metadata.creation_timestamp.as_ref().map(|time| time.0), workspace.name_any()));
+    sorted.sort_by_key(|workspace| {
+        (workspace.metadata.creation_timestamp.as_ref().map(|time| time.0), workspace.name_any())
+    });
     let mut owners: BTreeMap<String, String> = BTreeMap::new();
     sorted
         .into_iter()
         .map(|workspace| {
-            let owner =
-                owners.entry(workspace.namespace().to_owned()).or_insert_with(|| workspace.name_any()).clone();
+            let owner = owners.entry(workspace.namespace().to_owned()).or_insert_with(|| workspace.name_any()).clone();
             if owner == workspace.name_any() { judge(workspace, around) } else { taken(workspace, &owner) }
         })
         .collect()
@@ -73,7 +74,9 @@ pub(super) fn judge_all(workspaces: Vec<Workspace>, around: &Surroundings<'_>) -
 
 fn taken(workspace: Workspace, owner: &str) -> WorkspaceVerdict {
     let namespace = workspace.namespace().to_owned();
-    let message = format!("namespace {namespace} belongs to the older Workspace {owner}; choose another namespace, or delete one of the two");
+    let message = format!(
+        "namespace {namespace} belongs to the older Workspace {owner}; choose another namespace, or delete one of the two"
+    );
     let no = |kind| Verdict::no(kind, Reason::NamespaceTaken, message.clone());
     WorkspaceVerdict {
         workspace,
@@ -92,14 +95,18 @@ fn judge(workspace: Workspace, around: &Surroundings<'_>) -> WorkspaceVerdict {
     let has_bus = around.buses.contains_key(&(namespace.clone(), bus_name(&name)));
     let wants = workspace.spec.activate;
     let activation = match (wants, exists, has_bus) {
-        (false, ..) => Verdict::no(ACTIVATED, Reason::NotActivated, format!("set spec.activate of Workspace {name} to true")),
+        (false, ..) => {
+            Verdict::no(ACTIVATED, Reason::NotActivated, format!("set spec.activate of Workspace {name} to true"))
+        }
         (true, false, _) => Verdict::no(
             ACTIVATED,
             Reason::NamespaceNotFound,
             format!("there is no namespace {namespace}; create it, and the rest follows"),
         ),
         (true, true, false) => Verdict::no(ACTIVATED, Reason::NotActivated, "the event bus is being made"),
-        (true, true, true) => Verdict::yes(ACTIVATED, Reason::Activated, format!("event bus {} is there", bus_name(&name))),
+        (true, true, true) => {
+            Verdict::yes(ACTIVATED, Reason::Activated, format!("event bus {} is there", bus_name(&name)))
+        }
     };
     let access = around.access.get(&namespace);
     let grant = judge_access(&workspace, &namespace, access, around.operator);
@@ -141,9 +148,15 @@ fn judge_access(workspace: &Workspace, namespace: &str, access: Option<&Access>,
         Some(Ok(Some(missing))) => Verdict::no(
             ACCESS_GRANTED,
             Reason::AccessNotGranted,
-            format!("RoleBinding {SERVICE_ROLE} is there, but the API server does not allow the operator to {missing}; {how}"),
+            format!(
+                "RoleBinding {SERVICE_ROLE} is there, but the API server does not allow the operator to {missing}; {how}"
+            ),
         ),
-        Some(Err(())) => Verdict::no(ACCESS_GRANTED, Reason::AccessNotGranted, "the API server is being asked whether the rights are there"),
+        Some(Err(())) => Verdict::no(
+            ACCESS_GRANTED,
+            Reason::AccessNotGranted,
+            "the API server is being asked whether the rights are there",
+        ),
     }
 }
 
@@ -153,7 +166,8 @@ fn judge_access(workspace: &Workspace, namespace: &str, access: Option<&Access>,
 /// goes back to the time that is recorded. Otherwise it is the last edit by an owner of `spec.activate`.
 fn activated_at(workspace: &Workspace) -> Option<Timestamp> {
     let status = workspace.status.as_ref();
-    let was = status.and_then(|status| condition::find(&status.conditions, ACTIVATED)).is_some_and(|c| c.status == "True");
+    let was =
+        status.and_then(|status| condition::find(&status.conditions, ACTIVATED)).is_some_and(|c| c.status == "True");
     let edits = workspace.metadata.generation.unwrap_or(0) - status.and_then(|s| s.observed_generation).unwrap_or(0);
     let recorded = status.and_then(|status| status.activated_at).filter(|_| was && edits <= 1);
     recorded.or_else(|| last_edit(&workspace.metadata, &["f:spec", "f:activate"]))

@@ -49,7 +49,9 @@ pub(super) async fn owned(
             writes.push((format!("RoleBinding {}/{SERVICE_ROLE}", workspace.namespace), Box::pin(write)));
         } else if unwanted_binding(workspace, access) {
             let api: Api<RoleBinding> = Api::namespaced(client.clone(), &workspace.namespace);
-            let write = async move { delete(deadline::write(api.delete(SERVICE_ROLE, &DeleteParams::default())).await.map(|_| ())) };
+            let write = async move {
+                delete(deadline::write(api.delete(SERVICE_ROLE, &DeleteParams::default())).await.map(|_| ()))
+            };
             writes.push((format!("RoleBinding {}/{SERVICE_ROLE}", workspace.namespace), Box::pin(write)));
         }
     }
@@ -57,7 +59,8 @@ pub(super) async fn owned(
         let api: Api<EventBus> = Api::namespaced(client.clone(), &unwanted.namespace().unwrap_or_default());
         let name = unwanted.name_any();
         let about = format!("EventBus {name}");
-        let write = async move { delete(deadline::write(api.delete(&name, &DeleteParams::default())).await.map(|_| ())) };
+        let write =
+            async move { delete(deadline::write(api.delete(&name, &DeleteParams::default())).await.map(|_| ())) };
         writes.push((about, Box::pin(write)));
     }
     all(writes).await;
@@ -71,10 +74,9 @@ fn unwanted_binding(workspace: &WorkspaceVerdict, access: &std::collections::Has
 /// A bus of ours whose workspace is there and does not want it any more. That of a workspace that is gone goes with it.
 fn is_unwanted(bus: &EventBus, judgement: &Judgement) -> bool {
     let Some(name) = bus.labels().get(WORKSPACE_LABEL) else { return false };
-    judgement
-        .workspaces
-        .iter()
-        .any(|workspace| workspace.name() == *name && !workspace.workspace.spec.activate && bus.name_any() == bus_name(name))
+    judgement.workspaces.iter().any(|workspace| {
+        workspace.name() == *name && !workspace.workspace.spec.activate && bus.name_any() == bus_name(name)
+    })
 }
 
 fn delete(result: Result<(), ApiError>) -> Result<(), ApiError> {
@@ -82,7 +84,13 @@ fn delete(result: Result<(), ApiError>) -> Result<(), ApiError> {
 }
 
 /// Writes every status that differs.
-pub(super) async fn statuses(client: &Client, judgement: &Judgement, buses: &[EventBus], tally: &Tally<'_>, now: Timestamp) {
+pub(super) async fn statuses(
+    client: &Client,
+    judgement: &Judgement,
+    buses: &[EventBus],
+    tally: &Tally<'_>,
+    now: Timestamp,
+) {
     let mut writes: Vec<Write<'_>> = Vec::new();
     for judged in &judgement.workspaces {
         let fresh = verdict::workspace_status(judged, tally, now);

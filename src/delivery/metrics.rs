@@ -64,7 +64,11 @@ impl DeliveryMetrics {
         registry.register("deliveries_pending", "Deliveries that wait or are on their way", self.pending.clone());
         registry.register("notices_live", "Notices held in memory", self.live.clone());
         registry.register("attempt_seconds", "Seconds of one attempt", self.attempt_seconds.clone());
-        registry.register("delivery_seconds", "Seconds from a transition seen to its message accepted", self.latency.clone());
+        registry.register(
+            "delivery_seconds",
+            "Seconds from a transition seen to its message accepted",
+            self.latency.clone(),
+        );
         registry.register("status_write_faults", "Status writes that failed", self.write_faults.clone());
     }
 }

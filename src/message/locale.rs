@@ -23,7 +23,10 @@ pub(super) struct Words {
     details: &'static str,
     ran: &'static str,
     exit: &'static str,
-    place: &'static str,
+    exit_code: &'static str,
+    container: &'static str,
+    pod: &'static str,
+    node: &'static str,
     restarts: &'static str,
     labels: &'static str,
     template_failed: &'static str,
@@ -85,18 +88,22 @@ fn facts(words: &Words, workspace: &str, event: &Event) -> Vec<Fact> {
     add(words.details, Some(event.message.clone()));
     let exit: Vec<String> = [
         text("podReason").map(str::to_owned),
-        number("exitCode").map(|code| format!("exit code {code}")),
-        text("container").map(|container| format!("container {container}")),
+        number("exitCode").map(|code| format!("{} {code}", words.exit_code)),
+        text("container").map(|container| format!("{} {container}", words.container)),
     ]
     .into_iter()
     .flatten()
     .collect();
     add(words.exit, Some(exit.join(", ")));
-    let place: Vec<&str> = [text("pod"), text("node")].into_iter().flatten().collect();
-    add(words.place, Some(place.join(" @ ")));
+    add(words.pod, text("pod").map(str::to_owned));
+    add(words.node, text("node").map(str::to_owned));
     add(words.restarts, number("restarts").map(|count| count.to_string()));
-    let labels: Vec<String> =
-        subject.labels.iter().filter(|(key, _)| !key.contains('/')).map(|(key, value)| format!("{key}={value}")).collect();
+    let labels: Vec<String> = subject
+        .labels
+        .iter()
+        .filter(|(key, _)| !key.contains('/'))
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
     add(words.labels, Some(labels.join(", ")));
     facts
 }

@@ -23,10 +23,26 @@ const LONGEST: usize = 64 * 1024;
 
 /// What a template may name, besides what is below the free-form ones.
 const KNOWN: [&str; 20] = [
-    "event.id", "event.source", "event.transition", "event.events", "event.time", "event.observedTime",
-    "event.reason", "event.message", "event.data", "subject.apiVersion", "subject.kind", "subject.namespace",
-    "subject.name", "subject.uid", "subject.labels", "workspace.name", "workspace.namespace", "workspace.locale",
-    "rules", "title",
+    "event.id",
+    "event.source",
+    "event.transition",
+    "event.events",
+    "event.time",
+    "event.observedTime",
+    "event.reason",
+    "event.message",
+    "event.data",
+    "subject.apiVersion",
+    "subject.kind",
+    "subject.namespace",
+    "subject.name",
+    "subject.uid",
+    "subject.labels",
+    "workspace.name",
+    "workspace.namespace",
+    "workspace.locale",
+    "rules",
+    "title",
 ];
 /// Objects that may be named as a whole, as in `event|tojson`.
 const WHOLE: [&str; 3] = ["event", "subject", "workspace"];
@@ -130,7 +146,12 @@ fn check(environment: &Environment<'_>, part: &'static str, source: &str) -> Res
     }
     // A filter or function that does not exist shows only when it runs.
     match template.render(minijinja::Value::from(Serde(sample()))) {
-        Err(error) if matches!(error.kind(), ErrorKind::UnknownFilter | ErrorKind::UnknownFunction | ErrorKind::UnknownTest) => {
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::UnknownFilter | ErrorKind::UnknownFunction | ErrorKind::UnknownTest
+            ) =>
+        {
             Err(syntax(part, &error))
         }
         _ => Ok(()),
@@ -174,10 +195,8 @@ impl CompiledTemplate {
         let context = minijinja::Value::from(Serde(context(view)));
         let render = |part: &'static str, source: &Option<String>| {
             let Some(source) = source else { return Ok(None) };
-            let rendered = self.environment.render_str(source, context.clone()).map_err(|error| TemplateError::Render {
-                part,
-                line: error.line().unwrap_or(1),
-                message: describe(&error),
+            let rendered = self.environment.render_str(source, context.clone()).map_err(|error| {
+                TemplateError::Render { part, line: error.line().unwrap_or(1), message: describe(&error) }
             })?;
             if rendered.len() > LONGEST { Err(TemplateError::TooLong { part }) } else { Ok(Some(rendered)) }
         };
@@ -233,7 +252,8 @@ mod tests {
 
     #[test]
     fn a_template_sees_event_subject_workspace_rules_and_title() {
-        let text = render("{{ title }} in {{ workspace.name }}: {{ subject.name }} {{ event.reason }}{{ rules|join(',') }}");
+        let text =
+            render("{{ title }} in {{ workspace.name }}: {{ subject.name }} {{ event.reason }}{{ rules|join(',') }}");
         assert_eq!(text.unwrap(), "Job nightly failed in w: nightly r");
         assert_eq!(render("{% for e in event.events %}{{ e }}{% endfor %}").unwrap(), "JobFailed");
         assert_eq!(render("{{ subject.labels.team|default('nobody') }}").unwrap(), "nobody");

@@ -34,12 +34,7 @@ pub async fn listen(address: SocketAddr) -> std::io::Result<tokio::net::TcpListe
 }
 
 /// Serves until `stop` is cancelled.
-pub async fn serve(
-    listener: tokio::net::TcpListener,
-    readiness: Readiness,
-    metrics: Metrics,
-    stop: CancellationToken,
-) {
+pub async fn serve(listener: tokio::net::TcpListener, readiness: Readiness, metrics: Metrics, stop: CancellationToken) {
     let ready = move || {
         let missing = readiness.missing();
         async move {

@@ -56,11 +56,18 @@ impl Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::delivery::metrics::{AttemptLabel, SettledLabel};
+    use crate::watch::metrics::{KindLabel, TransitionLabel};
 
     #[test]
     fn every_stage_has_a_metric() {
         let metrics = Metrics::default();
+        // What has labels is shown once it has counted.
         metrics.outbox.count("recorded");
+        metrics.watch.changes.get_or_create(&KindLabel { kind: "pods" }).inc();
+        metrics.watch.observations.get_or_create(&TransitionLabel { source: "DLCJob", transition: "Failed" }).inc();
+        metrics.delivery.attempts.get_or_create(&AttemptLabel { channel: "http", outcome: "delivered" }).inc();
+        metrics.delivery.settled.get_or_create(&SettledLabel { state: "Delivered" }).inc();
         let text = metrics.text();
         for name in [
             "pai_notification_watch_changes",

@@ -53,7 +53,11 @@ impl OutboxMetrics {
         registry.register("outbox_observations", "What became of observations", self.results.clone());
         registry.register("filter_errors", "Filters that failed on an event", self.filter_errors.clone());
         registry.register("outbox_open", "Observations that await their Notice", self.open.clone());
-        registry.register("record_seconds", "Seconds from a transition seen to its Notice stored", self.latency.clone());
+        registry.register(
+            "record_seconds",
+            "Seconds from a transition seen to its Notice stored",
+            self.latency.clone(),
+        );
     }
 
     /// Counts one result.

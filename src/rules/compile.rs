@@ -90,8 +90,12 @@ pub fn compile(spec: &NoticeRuleSpec) -> Result<CompiledRule, RuleError> {
     if spec.sources.is_empty() {
         return Err(RuleError::NoSource);
     }
-    let sources: Vec<_> =
-        spec.sources.iter().enumerate().map(|(index, source)| compile_source(index, source)).collect::<Result<_, _>>()?;
+    let sources: Vec<_> = spec
+        .sources
+        .iter()
+        .enumerate()
+        .map(|(index, source)| compile_source(index, source))
+        .collect::<Result<_, _>>()?;
     Ok(CompiledRule { sources: sources.into() })
 }
 
@@ -114,11 +118,8 @@ fn compile_source(index: usize, spec: &RuleSource) -> Result<CompiledSource, Rul
             glob.map(|glob| glob.compile_matcher()).map_err(wrong)
         })
         .collect::<Result<_, _>>()?;
-    let filter = filter
-        .as_deref()
-        .map(Filter::compile)
-        .transpose()
-        .map_err(|error| RuleError::Filter { index, error })?;
+    let filter =
+        filter.as_deref().map(Filter::compile).transpose().map_err(|error| RuleError::Filter { index, error })?;
     Ok(CompiledSource { source: *source, events: events.clone(), selector, names, filter })
 }
 

@@ -104,9 +104,7 @@ impl Filter {
             Err(_) => return Err(at_start("does not parse")),
         };
         if let Some((id, name)) = unknown(program.expression(), &mut Vec::new()) {
-            let (line, column) = program.source_info().offset_for(id).map_or((1, 1), |(line, column)| {
-                (i64::try_from(line).unwrap_or(1), i64::try_from(column).unwrap_or(1))
-            });
+            let (line, column) = program.source_info().offset_for(id).map_or((1, 1), |(start, _)| place(source, start));
             let message = format!("there is no variable {name}; there are event and subject");
             return Err(CompileError { line, column, message });
         }
@@ -134,6 +132,14 @@ impl Filter {
     }
 }
 
+/// Line and column, counted from 1, of a character.
+fn place(source: &str, offset: impl TryInto<usize>) -> (i64, i64) {
+    source.chars().take(offset.try_into().unwrap_or(0)).fold((1, 1), |(line, column), c| match c {
+        '\n' => (line + 1, 1),
+        _ => (line, column + 1),
+    })
+}
+
 /// Refuses what would make the parser recurse too deeply, before it is asked.
 fn check_shape(source: &str) -> Result<(), CompileError> {
     let (mut depth, mut prefixes, mut operators) = (0_usize, 0_usize, 0_usize);
@@ -154,7 +160,8 @@ fn check_shape(source: &str) -> Result<(), CompileError> {
             prefixes = 0;
         }
         if depth > DEEPEST || prefixes > DEEPEST || operators > MOST_OPERATORS {
-            let message = "the filter is nested too deeply or too long here; split it over several sources or rules".to_owned();
+            let message =
+                "the filter is nested too deeply or too long here; split it over several sources or rules".to_owned();
             return Err(CompileError { line, column, message });
         }
     }
@@ -182,10 +189,7 @@ fn unknown<'e>(expression: &'e IdedExpr, bound: &mut Vec<&'e str>) -> Option<(u6
             bound.push(&comprehension.iter_var);
             bound.push(&comprehension.accu_var);
             bound.extend(comprehension.iter_var2.as_deref());
-            let inside = any(
-                vec![&comprehension.loop_cond, &comprehension.loop_step, &comprehension.result],
-                bound,
-            );
+            let inside = any(vec![&comprehension.loop_cond, &comprehension.loop_step, &comprehension.result], bound);
             bound.truncate(before);
             outside.or(inside)
         }
@@ -205,4 +209,3 @@ fn entries<'e>(entries: impl Iterator<Item = &'e EntryExpr>) -> Vec<&'e IdedExpr
         })
         .collect()
 }
-

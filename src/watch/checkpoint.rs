@@ -35,6 +35,12 @@ impl Progress {
         self.seen = self.seen.max(revision);
     }
 
+    /// Up to where everything was seen.
+    #[must_use]
+    pub const fn seen(&self) -> u64 {
+        self.seen
+    }
+
     /// An observation made at `revision` awaits its Notice.
     pub fn opened(&mut self, revision: u64) {
         *self.open.entry(revision).or_default() += 1;
@@ -72,10 +78,7 @@ pub async fn load(client: &Client, namespace: &str) -> Result<Positions, ApiErro
     let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
     let found = deadline::read(api.get_opt(NAME)).await?;
     let data = found.and_then(|map| map.data).unwrap_or_default();
-    Ok(Kind::ALL
-        .into_iter()
-        .filter_map(|kind| Some((kind, data.get(kind.as_str())?.parse().ok()?)))
-        .collect())
+    Ok(Kind::ALL.into_iter().filter_map(|kind| Some((kind, data.get(kind.as_str())?.parse().ok()?))).collect())
 }
 
 /// Writes the checkpoint by server-side apply.

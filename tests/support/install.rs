@@ -138,13 +138,19 @@ pub struct Operator {
 impl Operator {
     /// Starts the operator and waits until it is ready. Loopback targets are allowed; `args` come on top.
     pub async fn start(installed: &Installed, args: &[&str]) -> anyhow::Result<Self> {
-        let mut operator = Self::spawn(installed, args).await?;
+        let log = std::env::var("OPERATOR_LOG").unwrap_or_else(|_| "info,pai_notification=debug".to_owned());
+        Self::start_logging(installed, args, &log).await
+    }
+
+    /// As [`Self::start`], with the log at this level.
+    pub async fn start_logging(installed: &Installed, args: &[&str], log: &str) -> anyhow::Result<Self> {
+        let mut operator = Self::spawn(installed, args, log).await?;
         operator.wait_until_ready().await?;
         Ok(operator)
     }
 
     /// Starts the operator and waits for nothing.
-    pub async fn spawn(installed: &Installed, args: &[&str]) -> anyhow::Result<Self> {
+    async fn spawn(installed: &Installed, args: &[&str], log_level: &str) -> anyhow::Result<Self> {
         let ops = free_address().await?;
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let log = installed.logs.join(format!("operator-{number}.log"));
@@ -157,7 +163,7 @@ impl Operator {
             .args(args)
             .env("KUBECONFIG", &installed.kubeconfig)
             .env_remove("KUBERNETES_SERVICE_HOST")
-            .env("RUST_LOG", std::env::var("OPERATOR_LOG").unwrap_or_else(|_| "info,pai_notification=debug".to_owned()))
+            .env("RUST_LOG", log_level)
             .stdin(Stdio::null())
             .stdout(file.try_clone()?)
             .stderr(file)

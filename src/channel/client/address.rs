@@ -53,7 +53,9 @@ fn refused_by_default(address: IpAddr) -> bool {
                 || v4.octets().first() == Some(&0)
                 || v4 == ALIBABA_METADATA
         }
-        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unspecified() || v6.is_multicast() || is_link_local(v6) || embeds_refused(v6),
+        IpAddr::V6(v6) => {
+            v6.is_loopback() || v6.is_unspecified() || v6.is_multicast() || is_link_local(v6) || embeds_refused(v6)
+        }
     }
 }
 
@@ -61,7 +63,7 @@ const fn is_link_local(v6: Ipv6Addr) -> bool {
     v6.is_unicast_link_local()
 }
 
-/// 64:ff9b::/96 (NAT64) and 2002::/16 (6to4) carry an IPv4 address that a gateway would connect to.
+/// `64:ff9b::/96` (NAT64) and `2002::/16` (6to4) carry an IPv4 address that a gateway would connect to.
 fn embeds_refused(v6: Ipv6Addr) -> bool {
     let [s0, s1, s2, _, _, _, s6, s7] = v6.segments();
     let join = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
@@ -90,7 +92,7 @@ impl Resolve for Guard {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
             let permitted: Vec<SocketAddr> = found.filter(|address| policy.permits(address.ip())).collect();
             if permitted.is_empty() {
-                return Err(Box::new(Refused).into());
+                return Err(Refused.into());
             }
             let addresses: Addrs = Box::new(permitted.into_iter());
             Ok(addresses)
@@ -106,9 +108,22 @@ mod tests {
     fn dangerous_addresses_are_refused_and_private_ones_allowed() {
         let policy = AddressPolicy::default();
         for refused in [
-            "127.0.0.1", "127.8.8.8", "0.0.0.0", "0.1.2.3", "169.254.169.254", "224.0.0.1", "255.255.255.255",
-            "100.100.100.200", "::1", "::", "fe80::1", "ff02::1", "::ffff:127.0.0.1", "::ffff:169.254.169.254",
-            "64:ff9b::7f00:1", "2002:7f00:1::",
+            "127.0.0.1",
+            "127.8.8.8",
+            "0.0.0.0",
+            "0.1.2.3",
+            "169.254.169.254",
+            "224.0.0.1",
+            "255.255.255.255",
+            "100.100.100.200",
+            "::1",
+            "::",
+            "fe80::1",
+            "ff02::1",
+            "::ffff:127.0.0.1",
+            "::ffff:169.254.169.254",
+            "64:ff9b::7f00:1",
+            "2002:7f00:1::",
         ] {
             assert!(!policy.permits(refused.parse().unwrap()), "{refused}");
         }

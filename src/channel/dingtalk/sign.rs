@@ -12,9 +12,7 @@ pub(super) fn signed(webhook: &Url, key: &str, now: Timestamp) -> Url {
     let milliseconds = now.as_millisecond().to_string();
     let mut url = webhook.clone();
     // Encodes `+`, `/` and `=`, each once.
-    url.query_pairs_mut()
-        .append_pair("timestamp", &milliseconds)
-        .append_pair("sign", &signature(key, &milliseconds));
+    url.query_pairs_mut().append_pair("timestamp", &milliseconds).append_pair("sign", &signature(key, &milliseconds));
     url
 }
 

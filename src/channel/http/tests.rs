@@ -1,6 +1,6 @@
-use secrecy::ExposeSecret;
 use crate::channel::http::sign::KeyError;
 use jiff::Timestamp;
+use secrecy::ExposeSecret;
 use serde_json::{Map, Value};
 
 use super::*;
@@ -104,9 +104,12 @@ fn with_several_keys_any_of_them_verifies() {
 
 #[test]
 fn keys_that_are_none_are_refused() {
-    for (text, expected) in
-        [("", KeyError::Empty), (" \n ", KeyError::Empty), ("whsec_", KeyError::Empty), ("whsec_%%", KeyError::NotBase64)]
-    {
+    for (text, expected) in [
+        ("", KeyError::Empty),
+        (" \n ", KeyError::Empty),
+        ("whsec_", KeyError::Empty),
+        ("whsec_%%", KeyError::NotBase64),
+    ] {
         assert_eq!(SigningKey::parse_all(text).err(), Some(expected), "{text:?}");
     }
 }
@@ -122,7 +125,7 @@ fn an_own_text_goes_out_as_it_is_with_the_content_type_that_it_has() {
 
 #[test]
 fn the_status_is_the_verdict() {
-    let minute = Some(Duration::from_secs(60));
+    let minute = Some(Duration::from_mins(1));
     let table: [(u16, Option<Duration>, &str); 14] = [
         (200, None, "delivered"),
         (204, None, "delivered"),
@@ -140,7 +143,8 @@ fn the_status_is_the_verdict() {
         (503, minute, "throttled"),
     ];
     for (status, retry_after, label) in table {
-        let outcome = endpoint("", event_target::Body::CloudEvent).verdict(&Reply { status, retry_after, body: Vec::new() });
+        let outcome =
+            endpoint("", event_target::Body::CloudEvent).verdict(&Reply { status, retry_after, body: Vec::new() });
         assert_eq!((outcome.label(), outcome.code()), (label, status.to_string().as_str()));
     }
 }

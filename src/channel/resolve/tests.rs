@@ -34,6 +34,7 @@ fn outcome(spec: Value, secrets: &Secrets) -> Result<&'static str, (Reason, Stri
     resolve(&spec, secrets).map(|target| target.channel().name()).map_err(|error| (error.reason(), error.to_string()))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "tables are easier to read with values")]
 fn ding(webhook: Value, key: &str) -> Value {
     json!({"dingTalk": {"webhook": webhook, "signingKey": {"secretKeyRef": {"name": "ding", "key": key}}}})
 }
@@ -59,16 +60,36 @@ fn what_is_wrong_is_said_with_its_field_and_what_to_do() {
             Reason::InvalidSpec,
             "exactly one channel, but has 2",
         ),
-        (ding(url("http://a.example"), "nope"), Reason::SecretKeyMissing, "spec.dingTalk.signingKey: Secret ding has no key nope"),
+        (
+            ding(url("http://a.example"), "nope"),
+            Reason::SecretKeyMissing,
+            "spec.dingTalk.signingKey: Secret ding has no key nope",
+        ),
         (ding(url("http://a.example"), "empty"), Reason::SecretKeyMissing, "or nothing in it"),
-        (ding(json!({"secretKeyRef": {"name": "gone", "key": "k"}}), "signing-key"), Reason::SecretNotFound, "no Secret gone"),
+        (
+            ding(json!({"secretKeyRef": {"name": "gone", "key": "k"}}), "signing-key"),
+            Reason::SecretNotFound,
+            "no Secret gone",
+        ),
         (json!({"http": {"webhook": {"url": "a.example/x"}}}), Reason::InvalidUrl, "spec.http.webhook: is not a URL"),
-        (json!({"http": {"webhook": {"url": "ftp://a.example"}}}), Reason::InvalidUrl, "must start with http:// or https://"),
+        (
+            json!({"http": {"webhook": {"url": "ftp://a.example"}}}),
+            Reason::InvalidUrl,
+            "must start with http:// or https://",
+        ),
         (json!({"http": {"webhook": {"url": "http://u:p@a.example"}}}), Reason::InvalidUrl, "user name"),
-        (json!({"http": {"webhook": {"secretKeyRef": {"name": "web", "key": "text"}}}}), Reason::InvalidUrl, "is not a URL"),
+        (
+            json!({"http": {"webhook": {"secretKeyRef": {"name": "web", "key": "text"}}}}),
+            Reason::InvalidUrl,
+            "is not a URL",
+        ),
         (json!({"http": {"webhook": {}}}), Reason::InvalidSpec, "exactly one of url and secretKeyRef"),
         (header(json!({"name": "a b", "value": "x"})), Reason::InvalidSpec, "spec.http.headers[0]: is no header name"),
-        (header(json!({"name": "a", "secretKeyRef": {"name": "web", "key": "bad"}})), Reason::InvalidSpec, "characters"),
+        (
+            header(json!({"name": "a", "secretKeyRef": {"name": "web", "key": "bad"}})),
+            Reason::InvalidSpec,
+            "characters",
+        ),
         (header(json!({"name": "a"})), Reason::InvalidSpec, "exactly one of value and secretKeyRef"),
         (
             json!({"http": {"webhook": {"url": "http://a.example"},
@@ -88,7 +109,8 @@ fn what_is_wrong_is_said_with_its_field_and_what_to_do() {
 #[test]
 fn without_access_the_message_says_how_to_grant_it() {
     let (reason, message) =
-        outcome(ding(json!({"url": "http://a.example"}), "signing-key"), &Secrets(Err(SecretError::Forbidden))).unwrap_err();
+        outcome(ding(json!({"url": "http://a.example"}), "signing-key"), &Secrets(Err(SecretError::Forbidden)))
+            .unwrap_err();
     assert_eq!(reason, Reason::SecretForbidden);
     assert!(message.contains("spec.grantAccess"), "{message}");
 }

@@ -16,6 +16,7 @@ fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "reads better in the tests")]
 fn object<K: serde::de::DeserializeOwned>(kind: &str, namespace: Option<&str>, name: &str, spec: Value) -> K {
     serde_json::from_value(json!({
         "apiVersion": "notification.pai.dev/v1alpha1", "kind": kind, "spec": spec,
@@ -34,7 +35,12 @@ fn target(name: &str) -> EventTarget {
 
 fn rule(targets: &[&str]) -> NoticeRule {
     let targets: Vec<_> = targets.iter().map(|name| json!({"name": name})).collect();
-    object("NoticeRule", Some("vision"), "nightly", json!({"sources": [{"type": "DLCJob", "events": ["JobFailed"]}], "targets": targets}))
+    object(
+        "NoticeRule",
+        Some("vision"),
+        "nightly",
+        json!({"sources": [{"type": "DLCJob", "events": ["JobFailed"]}], "targets": targets}),
+    )
 }
 
 fn access(missing: Result<Option<&str>, ()>) -> Access {
@@ -71,7 +77,11 @@ fn verdict<'a>(verdicts: &'a [Verdict], kind: &str) -> &'a Verdict {
 }
 
 fn rules_in_force(judgement: &Judgement) -> Vec<String> {
-    judgement.policy().namespace("vision").map(|workspace| workspace.rules.keys().cloned().collect()).unwrap_or_default()
+    judgement
+        .policy()
+        .namespace("vision")
+        .map(|workspace| workspace.rules.keys().cloned().collect())
+        .unwrap_or_default()
 }
 
 #[test]
@@ -127,7 +137,8 @@ fn whatever_is_missing_keeps_a_rule_out_of_force_and_is_named() {
 
 #[test]
 fn a_rule_whose_target_is_not_ready_stays_in_force_so_that_deliveries_wait() {
-    let judgement = judged(|world| world.targets[0].spec.http.as_mut().unwrap().webhook.url = Some("ftp://a.example".to_owned()));
+    let judgement =
+        judged(|world| world.targets[0].spec.http.as_mut().unwrap().webhook.url = Some("ftp://a.example".to_owned()));
     assert_eq!(judgement.rules[0].targets[0].state, TargetState::NotReady);
     assert_eq!(verdict(&judgement.rules[0].verdicts, READY).reason, Reason::NoActiveTarget);
     assert_eq!(rules_in_force(&judgement), ["nightly"]);
@@ -200,7 +211,10 @@ fn a_status_says_what_became_of_the_notices_and_settles() {
     let status = target_status(&judgement.targets[&key], &tally, at(BOUND));
     assert_eq!((status.deliveries, status.channel.as_deref()), (Some(counts), Some("HTTP")));
     let reachable = condition::find(&status.conditions, REACHABLE).unwrap();
-    assert_eq!((reachable.status.as_str(), reachable.message.as_str()), ("False", "the last message was not accepted: 503 busy"));
+    assert_eq!(
+        (reachable.status.as_str(), reachable.message.as_str()),
+        ("False", "the last message was not accepted: 503 busy")
+    );
     // What was written is what the next judgement comes to, however much later: nothing is written again.
     let again = judged(|world| world.targets[0].status = Some(status.clone()));
     assert_eq!(target_status(&again.targets[&key], &tally, at("2027-01-01T00:00:00Z")), status);

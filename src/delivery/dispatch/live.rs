@@ -18,6 +18,8 @@ pub struct Live {
     pub writing: bool,
     /// Whether the status has changed since that write began.
     pub dirty: bool,
+    /// Whether any status stands on the Notice yet.
+    pub shown: bool,
 }
 
 /// What to note on a delivery.
@@ -75,8 +77,17 @@ impl Live {
                 status.deliveries.push(waiting);
             }
         }
-        status.phase = NoticeStatus::phase_of(&status.deliveries);
-        Self { notice: Arc::new(notice), status, writing: false, dirty: false }
+        status.sum_up();
+        let shown = notice.status.is_some();
+        Self { notice: Arc::new(notice), status, writing: false, dirty: false, shown }
+    }
+
+    /// Notes for what a delivery waits that was not tried yet.
+    pub fn note_waiting(&mut self, target: &str, why: &str) {
+        if let Some(delivery) = self.status.deliveries.iter_mut().find(|delivery| delivery.target == target) {
+            delivery.message = Some(format!("waits for its target: {why}"));
+        }
+        self.changed();
     }
 
     /// Targets that still wait for this Notice.
@@ -142,7 +153,153 @@ impl Live {
     }
 
     fn changed(&mut self) {
-        self.status.phase = NoticeStatus::phase_of(&self.status.deliveries);
+        self.status.sum_up();
         self.dirty = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::api::notice::Phase;
+    use DeliveryState::{Delivered, Failed, Pending, Skipped};
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    /// A Notice for these targets, with this status.
+    fn live(targets: &[&str], status: &serde_json::Value) -> Live {
+        let deliveries: Vec<_> = targets.iter().map(|target| json!({"target": target, "rules": ["all"]})).collect();
+        let event = json!({"id": "e1", "source": "DLCJob", "transition": "Failed", "events": ["JobFailed"], "time": at(0),
+            "observedTime": at(0), "subject": {"kind": "Job", "namespace": "vision", "name": "nightly", "uid": "u1"}});
+        Live::new(
+            serde_json::from_value(json!({
+                "apiVersion": "notification.pai.dev/v1alpha1", "kind": "Notice",
+                "metadata": {"name": "nightly-jobfailed-0", "namespace": "vision"},
+                "spec": {"event": event, "deliveries": deliveries}, "status": status,
+            }))
+            .unwrap(),
+        )
+    }
+
+    fn waiting(targets: &[&str]) -> Live {
+        live(targets, &serde_json::Value::Null)
+    }
+
+    fn delivered(second: i64) -> Note {
+        Note::Delivered { at: at(second), code: "0".to_owned() }
+    }
+
+    fn failed(second: i64) -> Note {
+        Note::Failed { at: at(second), code: "310000".to_owned(), message: "bad sign".to_owned() }
+    }
+
+    fn retry(second: i64) -> Note {
+        Note::Retry { at: at(second), next: at(second + 5), code: "503".to_owned(), message: "busy".to_owned() }
+    }
+
+    fn pending(live: &Live) -> Vec<&str> {
+        live.pending().map(|delivery| delivery.target.as_str()).collect()
+    }
+
+    #[test]
+    fn what_has_no_status_yet_waits_and_what_has_one_keeps_it() {
+        let fresh = waiting(&["a", "b"]);
+        assert_eq!((pending(&fresh), fresh.status.phase, fresh.dirty), (vec!["a", "b"], Phase::Pending, false));
+        let status =
+            json!({"phase": "Delivered", "deliveries": [{"target": "a", "state": "Delivered", "attempts": 2}]});
+        let known = live(&["a", "b"], &status);
+        assert_eq!((pending(&known), known.status.phase), (vec!["b"], Phase::Pending));
+        assert_eq!(known.status.deliveries.first().map(|delivery| delivery.attempts), Some(2));
+    }
+
+    #[test]
+    fn each_note_leaves_what_it_says_and_nothing_of_what_was_before() {
+        let before = || {
+            let mut live = waiting(&["a"]);
+            assert_eq!(live.note("a", 1, retry(1)), Pending);
+            live
+        };
+        let status = |state, last, next, delivered: Option<i64>, code: &str, message: Option<&str>| DeliveryStatus {
+            target: "a".to_owned(),
+            state,
+            attempts: 2,
+            last_attempt_time: Some(at(last)),
+            next_attempt_time: Option::map(next, at),
+            delivered_time: delivered.map(at),
+            code: Some(code.to_owned()),
+            message: message.map(str::to_owned),
+        };
+        let expired = Note::Expired { message: "too old".to_owned() };
+        let skipped = Note::Skipped { code: "Suspended", message: "the target is suspended".to_owned() };
+        let table = [
+            (delivered(9), Phase::Delivered, status(Delivered, 9, None, Some(9), "0", None)),
+            (retry(9), Phase::Pending, status(Pending, 9, Some(14), None, "503", Some("busy"))),
+            (failed(9), Phase::Failed, status(Failed, 9, None, None, "310000", Some("bad sign"))),
+            (expired, Phase::Failed, status(Failed, 1, None, None, "503", Some("too old"))),
+            (skipped, Phase::Delivered, status(Skipped, 1, None, None, "Suspended", Some("the target is suspended"))),
+        ];
+        for (note, phase, expected) in table {
+            let mut live = before();
+            live.dirty = false;
+            let case = format!("{note:?}");
+            assert_eq!(live.note("a", 2, note), expected.state, "{case}");
+            assert_eq!(live.status.deliveries, [expected], "{case}");
+            assert_eq!((live.status.phase, live.dirty), (phase, true), "{case}");
+        }
+    }
+
+    #[test]
+    fn the_phase_follows_the_deliveries() {
+        let mut live = waiting(&["a", "b", "c"]);
+        live.note("a", 1, delivered(1));
+        assert_eq!(live.status.phase, Phase::Pending);
+        live.note("b", 1, failed(2));
+        live.note("c", 0, Note::Skipped { code: "Gone", message: String::new() });
+        assert_eq!((live.status.phase, pending(&live).len()), (Phase::PartlyFailed, 0));
+    }
+
+    #[test]
+    fn a_note_on_a_target_that_the_notice_does_not_have_changes_nothing() {
+        let mut live = waiting(&["a"]);
+        let before = live.status.clone();
+        assert_eq!(live.note("b", 3, delivered(1)), Skipped);
+        assert_eq!((live.status.clone(), live.dirty), (before, false));
+    }
+
+    #[test]
+    fn failed_deliveries_are_opened_again_all_or_those_of_one_target() {
+        let settled = || {
+            let mut live = waiting(&["a", "b", "c"]);
+            live.note("a", 3, failed(1));
+            live.note("b", 4, failed(2));
+            live.note("c", 1, delivered(3));
+            live
+        };
+        let table: [(Option<&str>, &[&str]); 4] =
+            [(None, &["a", "b"]), (Some("b"), &["b"]), (Some("c"), &[]), (Some("nobody"), &[])];
+        for (only, expected) in table {
+            let mut live = settled();
+            let reopened = live.reopen(only);
+            assert_eq!(reopened.iter().map(|delivery| delivery.target.as_str()).collect::<Vec<_>>(), expected);
+            assert_eq!(pending(&live), expected, "{only:?}");
+            let phase = if expected.is_empty() { Phase::PartlyFailed } else { Phase::Pending };
+            assert_eq!(live.status.phase, phase, "{only:?}");
+            assert!(reopened.iter().all(|delivery| delivery.attempts >= 3), "the attempts go on being counted");
+        }
+    }
+
+    #[test]
+    fn a_delivery_that_was_opened_again_and_accepted_shows_no_failure() {
+        let mut live = waiting(&["a"]);
+        live.note("a", 1, failed(1));
+        live.reopen(None);
+        live.note("a", 2, delivered(8));
+        let delivery = live.status.deliveries.first().unwrap();
+        assert_eq!((delivery.state, delivery.attempts, delivery.message.as_ref()), (Delivered, 2, None));
+        assert_eq!(live.status.phase, Phase::Delivered);
     }
 }

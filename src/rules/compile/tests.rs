@@ -6,10 +6,12 @@ use crate::lifecycle::event_type::Cause;
 use crate::lifecycle::{Subject, Transition};
 use crate::rules::{ActiveRule, WorkspacePolicy};
 
+#[expect(clippy::needless_pass_by_value, reason = "tables are easier to read with values")]
 fn rule(source: Value) -> Result<CompiledRule, RuleError> {
     rules(json!([source]))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "tables are easier to read with values")]
 fn rules(sources: Value) -> Result<CompiledRule, RuleError> {
     let spec: NoticeRuleSpec = serde_json::from_value(json!({"sources": sources, "targets": [{"name": "t"}]})).unwrap();
     compile(&spec)
@@ -52,9 +54,18 @@ fn everything_that_a_source_says_must_hold() {
         (json!({"type": "DLCJob", "names": ["nightly"]}), false),
         (json!({"type": "DLCJob", "selector": {"matchLabels": {"team": "vision"}}}), true),
         (json!({"type": "DLCJob", "selector": {"matchLabels": {"team": "speech"}}}), false),
-        (json!({"type": "DLCJob", "selector": {"matchExpressions": [{"key": "tier", "operator": "In", "values": ["gold"]}]}}), true),
-        (json!({"type": "DLCJob", "selector": {"matchExpressions": [{"key": "tier", "operator": "DoesNotExist"}]}}), false),
-        (json!({"type": "DLCJob", "selector": {"matchExpressions": [{"key": "x", "operator": "NotIn", "values": ["y"]}]}}), true),
+        (
+            json!({"type": "DLCJob", "selector": {"matchExpressions": [{"key": "tier", "operator": "In", "values": ["gold"]}]}}),
+            true,
+        ),
+        (
+            json!({"type": "DLCJob", "selector": {"matchExpressions": [{"key": "tier", "operator": "DoesNotExist"}]}}),
+            false,
+        ),
+        (
+            json!({"type": "DLCJob", "selector": {"matchExpressions": [{"key": "x", "operator": "NotIn", "values": ["y"]}]}}),
+            true,
+        ),
         (json!({"type": "DLCJob", "filter": "event.reason != 'Evicted' && subject.labels['tier'] == 'gold'"}), true),
         (json!({"type": "DLCJob", "filter": "event.data.exitCode == 1"}), false),
         (json!({"type": "DLCJob", "filter": "'JobFailed' in event.events"}), true),
@@ -79,7 +90,9 @@ fn a_timeout_is_told_to_rules_for_timeouts_and_for_failures() {
 #[test]
 fn a_filter_that_fails_on_an_event_never_matches_and_says_why() {
     let failed = event(Transition::Failed, Cause::Other);
-    for filter in ["subject.labels['owner'] == 'me'", "event.reason", "event.data.nope > 1", "1 / 0 == 1", "event.nope()"] {
+    for filter in
+        ["subject.labels['owner'] == 'me'", "event.reason", "event.data.nope > 1", "1 / 0 == 1", "event.nope()"]
+    {
         let error = rule(json!({"type": "DLCJob", "filter": filter})).unwrap().matches(&failed).unwrap_err();
         assert!(error.to_string().contains(filter), "{error}");
     }
@@ -91,10 +104,16 @@ fn a_filter_that_fails_on_an_event_never_matches_and_says_why() {
 fn what_does_not_compile_is_named_with_its_field_line_and_column() {
     let table = [
         (json!({"type": "DLCJob", "filter": "event.reason =="}), "spec.sources[0].filter, line 1, column"),
-        (json!({"type": "DLCJob", "filter": "true &&\n nope.a == 1"}), "spec.sources[0].filter, line 2, column 2: there is no variable nope"),
+        (
+            json!({"type": "DLCJob", "filter": "true &&\n nope.a == 1"}),
+            "spec.sources[0].filter, line 2, column 2: there is no variable nope",
+        ),
         (json!({"type": "DLCJob", "filter": "[1].exists(x, x == y)"}), "there is no variable y"),
         (json!({"type": "DLCJob", "names": ["a", "[z"]}), "spec.sources[0].names[1]: "),
-        (json!({"type": "DLCJob", "events": ["TaskFailed"]}), "spec.sources[0].events: TaskFailed belongs to FlowTask, not to DLCJob"),
+        (
+            json!({"type": "DLCJob", "events": ["TaskFailed"]}),
+            "spec.sources[0].events: TaskFailed belongs to FlowTask, not to DLCJob",
+        ),
         (
             json!({"type": "DLCJob", "selector": {"matchExpressions": [{"key": "a", "operator": "Near"}]}}),
             "spec.sources[0].selector: ",

@@ -1,0 +1,32 @@
+//! Integration tests: the operator as a process under its own ServiceAccount, against a real control plane.
+//!
+//! All tests share one cluster and take turns ([`scene::Scene`]), since each runs its own operator. Receivers are local
+//! servers that check what the real ones check.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::needless_pass_by_value,
+    clippy::disallowed_methods,
+    dead_code,
+    reason = "tests, with support that not all of them use"
+)]
+
+#[path = "../support/cluster.rs"]
+mod cluster;
+#[path = "../support/install.rs"]
+mod install;
+#[path = "../support/robot.rs"]
+mod robot;
+
+mod access;
+mod bad_input;
+mod crash;
+mod detection;
+mod scene;
+mod secrecy;
+mod since;
+mod verdicts;
+mod workspace;
