@@ -97,7 +97,7 @@ pub async fn run(
         match round {
             Ok(Action::Claim) => {
                 renewed = Instant::now();
-                if !leading.send_replace(true) {
+                if announce(leading) {
                     tracing::info!(identity = candidate.identity, "leading");
                 }
             }
@@ -115,6 +115,12 @@ pub async fn run(
         }
     }
     Ok(())
+}
+
+/// Tells that this replica leads; whether that is news. Renewals are not: whoever listens takes over once, not every few
+/// seconds.
+fn announce(leading: &watch::Sender<bool>) -> bool {
+    leading.send_if_modified(|leads| !std::mem::replace(leads, true))
 }
 
 /// Gives the Lease back, so that a standby need not wait for it to run out. Call when everything has ended.
@@ -224,6 +230,15 @@ mod tests {
             let now = start + Duration::from_secs(seconds);
             assert_eq!(decide(&seen(holder), "me", now), expected, "{holder:?} after {seconds} s");
         }
+    }
+
+    #[test]
+    fn a_renewal_is_no_news() {
+        let (leading, mut listener) = watch::channel(false);
+        assert!(announce(&leading));
+        assert!(*listener.borrow_and_update());
+        assert!(!announce(&leading));
+        assert!(!listener.has_changed().unwrap(), "nobody takes over again");
     }
 
     #[test]
