@@ -1,6 +1,6 @@
 //! Which events go where: rules compiled from their specs, matched against events.
 //!
-//! A [`CompiledRule`] exists only if every pattern, filter and template of its spec compiled; what is downstream takes
+//! A [`CompiledRule`] exists only if every selector, pattern and filter of its spec compiled; what is downstream takes
 //! it, never the raw spec. A [`Policy`] is the whole of what is in force at one moment. Nothing here reads a clock or
 //! talks to anybody. Start at [`policy`].
 

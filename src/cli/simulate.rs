@@ -26,8 +26,8 @@ use redact::Secrecy;
 #[derive(Args, Debug)]
 pub struct SimulateArgs {
     /// A file with objects in YAML or JSON; - for the standard input; or a directory, for its *.yaml, *.yml and *.json.
-    /// May be given several times.
-    #[arg(short = 'f', long = "file", required = true, value_name = "FILE")]
+    /// One -f may name several, as a shell's *.yaml does, and may be given several times.
+    #[arg(short = 'f', long = "file", required = true, num_args = 1.., value_name = "FILE")]
     files: Vec<String>,
     /// The time of the simulation in RFC 3339, such as 2026-01-01T00:00:00Z. Default: the clock's.
     #[arg(long, value_name = "TIME")]

@@ -1,22 +1,34 @@
 //! Filters: CEL expressions over `event` and `subject` that must be true.
+//!
+//! Rules are written by teams, and one team's filter must not harm another's notifications. So a filter is refused when
+//! it is compiled if it would recurse too deeply ([`shape`]), names what does not exist ([`names`]), or could take long
+//! ([`cost`]). One that fails on an event does not match it. Start at [`Filter`].
 
+mod cost;
+mod names;
+mod shape;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use cel::common::ast::{EntryExpr, Expr, IdedExpr};
-use cel::{Context, Program, Value};
+use cel::parser::Expression;
+use cel::{Context, Env, ParseErrors, Program, Value};
+use serde_json::Value as Json;
 
 use crate::lifecycle::Event;
 use crate::lifecycle::event::filter_view;
+use cost::{Extent, MOST_AT_RUN_TIME};
+use shape::Place;
 
-/// What a filter may name.
-const KNOWN: [&str; 2] = ["event", "subject"];
-/// Deepest nesting of brackets and runs of prefix operators: the parser recurses on them.
-const DEEPEST: usize = 32;
-/// Most operators in one filter.
-const MOST_OPERATORS: usize = 400;
+/// CEL's standard functions, without optional values, which Kubernetes users know as little as `cost` does. Made once:
+/// making it costs more than evaluating most filters.
+static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib().with_optional_support(false)));
 
-/// A filter that compiled.
+/// A filter that compiled. Cheap to clone.
 #[derive(Clone)]
 pub struct Filter {
     program: Arc<Program>,
@@ -34,10 +46,10 @@ impl std::fmt::Debug for Filter {
 #[error("line {line}, column {column}: {message}")]
 pub struct CompileError {
     /// Counted from 1.
-    pub line: i64,
-    /// Counted from 1.
-    pub column: i64,
-    /// What is wrong.
+    pub line: usize,
+    /// In characters, counted from 1.
+    pub column: usize,
+    /// What is wrong, and what to do.
     pub message: String,
 }
 
@@ -60,12 +72,19 @@ pub enum FilterError {
         /// What it gave.
         kind: String,
     },
+    /// It would take too long on this event, which has more in it than events mostly have.
+    #[error("the filter `{filter}` would take too long on this event; nest fewer all, exists, map and filter")]
+    TooExpensive {
+        /// The filter.
+        filter: String,
+    },
 }
 
 /// An event in the form that filters see: made once for all filters.
 pub struct FilterInput {
     event: Value,
     subject: Value,
+    extent: Extent,
 }
 
 impl FilterInput {
@@ -73,139 +92,108 @@ impl FilterInput {
     #[must_use]
     pub fn new(event: &Event) -> Self {
         let (event, subject) = filter_view(event);
-        let convert = |value| cel::to_value(value).unwrap_or(Value::Null);
-        Self { event: convert(event), subject: convert(subject) }
+        let extent = Extent::of(&event).max(Extent::of(&subject));
+        Self { event: value(event), subject: value(subject), extent }
+    }
+}
+
+/// As CEL sees JSON. cel's own conversion makes a `uint` of every number that is not negative, and CEL adds none to an
+/// `int`: `event.data.durationSeconds / 60` would fail.
+fn value(json: Json) -> Value {
+    match json {
+        Json::Null => Value::Null,
+        Json::Bool(it) => Value::Bool(it),
+        Json::Number(number) => number.as_i64().map_or_else(
+            || number.as_u64().map_or_else(|| Value::Float(number.as_f64().unwrap_or(f64::NAN)), Value::UInt),
+            Value::Int,
+        ),
+        Json::String(text) => Value::String(Arc::new(text)),
+        Json::Array(items) => Value::List(Arc::new(items.into_iter().map(value).collect())),
+        Json::Object(fields) => {
+            Value::from(fields.into_iter().map(|(key, field)| (key, value(field))).collect::<HashMap<_, _>>())
+        }
     }
 }
 
 impl Filter {
     /// Compiles a filter.
-    ///
-    /// # Errors
-    /// [`CompileError`] with line and column.
     pub fn compile(source: &str) -> Result<Self, CompileError> {
-        check_shape(source)?;
-        // The parser's generated code has been seen to panic on odd input.
-        let parsed = catch_unwind(AssertUnwindSafe(|| Program::compile(source)));
-        let at_start = |message: &str| CompileError { line: 1, column: 1, message: message.to_owned() };
-        let program = match parsed {
-            Ok(Ok(program)) => program,
-            Ok(Err(errors)) => {
-                let first = errors.errors.first();
-                return Err(first.map_or_else(
-                    || at_start("does not parse"),
-                    |error| CompileError {
-                        line: i64::try_from(error.pos.0).unwrap_or(1).max(1),
-                        column: i64::try_from(error.pos.1).unwrap_or(1).max(1),
-                        message: error.msg.clone(),
-                    },
-                ));
-            }
-            Err(_) => return Err(at_start("does not parse")),
-        };
-        if let Some((id, name)) = unknown(program.expression(), &mut Vec::new()) {
-            let (line, column) = program.source_info().offset_for(id).map_or((1, 1), |(start, _)| place(source, start));
-            let message = format!("there is no variable {name}; there are event and subject");
+        shape::check(source)?;
+        let program = parse(source)?;
+        // An error of the names comes with its node, wherever that is; the rest is about the filter as a whole.
+        if let Err(names::Unknown { node, message }) = names::check(program.expression()) {
+            let (line, column) = place_of(&program, source, node);
             return Err(CompileError { line, column, message });
+        }
+        if cost::estimate(program.expression(), Extent::USUAL) > cost::MOST {
+            let message = "the filter could take too long on one event; nest fewer all, exists, map and filter";
+            return Err(CompileError { line: 1, column: 1, message: message.to_owned() });
         }
         Ok(Self { program: Arc::new(program), source: source.into() })
     }
 
     /// Whether an event passes.
-    ///
-    /// # Errors
-    /// [`FilterError`] if the filter fails on it.
     pub fn passes(&self, input: &FilterInput) -> Result<bool, FilterError> {
-        let failed = |message: String| FilterError::Failed { filter: self.source.to_string(), message };
-        let mut context = Context::default();
+        let filter = || self.source.to_string();
+        if input.extent.exceeds(Extent::USUAL)
+            && cost::estimate(self.program.expression(), input.extent) > MOST_AT_RUN_TIME
+        {
+            return Err(FilterError::TooExpensive { filter: filter() });
+        }
+        let mut context = Context::with_env(ENVIRONMENT.clone());
         context.add_variable_from_value("event", input.event.clone());
         context.add_variable_from_value("subject", input.subject.clone());
-        let result = catch_unwind(AssertUnwindSafe(|| self.program.execute(&context)));
-        match result {
+        match catch_unwind(AssertUnwindSafe(|| self.program.execute(&context))) {
             Ok(Ok(Value::Bool(passes))) => Ok(passes),
-            Ok(Ok(other)) => {
-                Err(FilterError::NotBool { filter: self.source.to_string(), kind: other.type_of().to_string() })
-            }
-            Ok(Err(error)) => Err(failed(error.to_string())),
-            Err(_) => Err(failed("it cannot be evaluated".to_owned())),
+            Ok(Ok(other)) => Err(FilterError::NotBool { filter: filter(), kind: other.type_of().to_string() }),
+            Ok(Err(error)) => Err(FilterError::Failed { filter: filter(), message: short(&error.to_string()) }),
+            Err(_) => Err(FilterError::Failed { filter: filter(), message: "it cannot be evaluated".to_owned() }),
         }
     }
 }
 
-/// Line and column, counted from 1, of a character.
-fn place(source: &str, offset: impl TryInto<usize>) -> (i64, i64) {
-    source.chars().take(offset.try_into().unwrap_or(0)).fold((1, 1), |(line, column), c| match c {
-        '\n' => (line + 1, 1),
-        _ => (line, column + 1),
-    })
-}
-
-/// Refuses what would make the parser recurse too deeply, before it is asked.
-fn check_shape(source: &str) -> Result<(), CompileError> {
-    let (mut depth, mut prefixes, mut operators) = (0_usize, 0_usize, 0_usize);
-    let (mut line, mut column) = (1, 0);
-    for c in source.chars() {
-        column += 1;
-        match c {
-            '(' | '[' | '{' => depth += 1,
-            ')' | ']' | '}' => depth = depth.saturating_sub(1),
-            '!' | '-' => prefixes += 1,
-            '\n' => (line, column) = (line + 1, 0),
-            _ => {}
-        }
-        if matches!(c, '!' | '-' | '+' | '*' | '/' | '%' | '?' | ':' | '&' | '|' | '=' | '<' | '>' | '.' | '[') {
-            operators += 1;
-        }
-        if !matches!(c, '!' | '-') && !c.is_whitespace() {
-            prefixes = 0;
-        }
-        if depth > DEEPEST || prefixes > DEEPEST || operators > MOST_OPERATORS {
-            let message =
-                "the filter is nested too deeply or too long here; split it over several sources or rules".to_owned();
-            return Err(CompileError { line, column, message });
-        }
+/// The parser's generated code has `unreachable!` and `expect` in it, which no input is known to reach.
+fn parse(source: &str) -> Result<Program, CompileError> {
+    let at_start = |message: &str| CompileError { line: 1, column: 1, message: message.to_owned() };
+    match catch_unwind(AssertUnwindSafe(|| ENVIRONMENT.compile(source))) {
+        Ok(Ok(program)) => Ok(program),
+        Ok(Err(errors)) => Err(first(errors).unwrap_or_else(|| at_start("this is no CEL expression"))),
+        Err(_) => Err(at_start("this is no CEL expression")),
     }
-    Ok(())
 }
 
-/// The first variable that is neither known nor bound by a macro such as `exists`.
-fn unknown<'e>(expression: &'e IdedExpr, bound: &mut Vec<&'e str>) -> Option<(u64, &'e str)> {
-    let any = |expressions: Vec<&'e IdedExpr>, bound: &mut Vec<&'e str>| {
-        expressions.into_iter().find_map(|expression| unknown(expression, bound))
+/// The first error that has a place; the later ones mostly follow from it.
+fn first(ParseErrors { errors }: ParseErrors) -> Option<CompileError> {
+    let place = |error: &cel::ParseError| {
+        Some((usize::try_from(error.pos.0).ok()?.max(1), usize::try_from(error.pos.1).ok()?.max(1)))
     };
-    match &expression.expr {
-        Expr::Ident(name) => {
-            let known = KNOWN.contains(&name.as_str()) || bound.contains(&name.as_str()) || name.starts_with('@');
-            (!known && !TYPES.contains(&name.as_str())).then_some((expression.id, name.as_str()))
-        }
-        Expr::Call(call) => any(call.target.as_deref().into_iter().chain(&call.args).collect(), bound),
-        Expr::Select(select) => unknown(&select.operand, bound),
-        Expr::List(list) => any(list.elements.iter().collect(), bound),
-        Expr::Map(map) => any(entries(map.entries.iter().map(|entry| &entry.expr)), bound),
-        Expr::Struct(value) => any(entries(value.entries.iter().map(|entry| &entry.expr)), bound),
-        Expr::Comprehension(comprehension) => {
-            let before = bound.len();
-            let outside = any(vec![&comprehension.iter_range, &comprehension.accu_init], bound);
-            bound.push(&comprehension.iter_var);
-            bound.push(&comprehension.accu_var);
-            bound.extend(comprehension.iter_var2.as_deref());
-            let inside = any(vec![&comprehension.loop_cond, &comprehension.loop_step, &comprehension.result], bound);
-            bound.truncate(before);
-            outside.or(inside)
-        }
-        Expr::Literal(_) | Expr::Unspecified => None,
-    }
+    let error = errors.into_iter().min_by_key(|error| error.pos.0 < 1)?;
+    let (line, column) = place(&error).unwrap_or((1, 1));
+    Some(CompileError { line, column, message: advice(&error.msg) })
 }
 
-/// Names of types, which may stand where a variable may.
-const TYPES: [&str; 11] =
-    ["bool", "bytes", "double", "int", "list", "map", "null_type", "string", "timestamp", "type", "uint"];
+/// The parser's words without the names of its tokens.
+fn advice(message: &str) -> String {
+    if message.contains("Recursion limit") {
+        return "this is nested too deeply; split the filter over several sources or rules".to_owned();
+    }
+    let message = message.strip_prefix("Syntax error: ").unwrap_or(message);
+    if message.contains("'<EOF>'") && message.starts_with("mismatched input") {
+        return "the expression ends here, where more is needed".to_owned();
+    }
+    if message.contains("'= '") || message.contains("'='") {
+        return "= is no operator; write == to compare".to_owned();
+    }
+    short(message.split(" expecting ").next().unwrap_or(message))
+}
 
-fn entries<'e>(entries: impl Iterator<Item = &'e EntryExpr>) -> Vec<&'e IdedExpr> {
-    entries
-        .flat_map(|entry| match entry {
-            EntryExpr::StructField(field) => vec![&field.value],
-            EntryExpr::MapEntry(entry) => vec![&entry.key, &entry.value],
-        })
-        .collect()
+fn short(text: &str) -> String {
+    const MOST: usize = 200;
+    if text.chars().count() <= MOST { text.to_owned() } else { text.chars().take(MOST).chain(['…']).collect() }
+}
+
+/// Line and column of a node. Macros make nodes of their own, at the place of what was written.
+fn place_of(program: &Program, source: &str, node: &Expression) -> Place {
+    let offset = program.source_info().offset_for(node.id).map_or(0, |(start, _)| start);
+    shape::place(source, usize::try_from(offset).unwrap_or(0))
 }

@@ -1,5 +1,6 @@
 //! The policy: every workspace that is in force, with its active rules, as one immutable value.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -72,14 +73,19 @@ impl WorkspacePolicy {
     #[must_use]
     pub fn matches(&self, event: &Event, effective: Timestamp) -> Match {
         let mut found = Match::default();
+        let input = OnceCell::new();
         for (name, active) in &self.rules {
             if effective < active.active_since {
                 continue;
             }
-            match active.rule.matches(event) {
+            match active.rule.matches_with(event, &input) {
                 Ok(true) => {
                     for target in &active.targets {
-                        found.deliveries.entry(target.clone()).or_default().push(name.clone());
+                        let rules = found.deliveries.entry(target.clone()).or_default();
+                        // A rule may name a target twice where no CRD has checked it.
+                        if rules.last() != Some(name) {
+                            rules.push(name.clone());
+                        }
                     }
                 }
                 Ok(false) => {}

@@ -26,13 +26,15 @@ pub fn assign(claims: &[Claim<'_>], limit: i32) -> (Vec<Fit>, i32) {
     let mut used = 0_i32;
     let fits = claims
         .iter()
-        .map(|claim| match claim.units {
-            None => Fit::Missing,
-            Some(units) if used.saturating_add(units) <= limit => {
-                used += units;
-                Fit::Within
+        .map(|claim| {
+            let Some(units) = claim.units else { return Fit::Missing };
+            match used.checked_add(units).filter(|with| *with <= limit) {
+                Some(with) => {
+                    used = with;
+                    Fit::Within
+                }
+                None => Fit::Over,
             }
-            Some(_) => Fit::Over,
         })
         .collect();
     (fits, used)
@@ -45,15 +47,18 @@ mod tests {
     #[test]
     fn targets_take_room_in_order_and_missing_ones_take_none() {
         use Fit::{Missing, Over, Within};
-        type Row = (&'static [Option<i32>], i32, &'static [Fit], i32);
-        let table: [Row; 5] = [
-            (&[Some(1), Some(1)], 5, &[Within, Within], 2),
-            (&[Some(1), Some(1), Some(1)], 2, &[Within, Within, Over], 2),
-            (&[Some(4), Some(3), Some(1)], 5, &[Within, Over, Within], 5),
-            (&[None, Some(1)], 1, &[Missing, Within], 1),
-            (&[Some(i32::MAX), Some(1)], 5, &[Over, Within], 1),
+        struct Case<'a>(&'a [Option<i32>], i32, &'a [Fit], i32);
+        let table = [
+            Case(&[], 5, &[], 0),
+            Case(&[Some(1), Some(1)], 5, &[Within, Within], 2),
+            Case(&[Some(1), Some(1), Some(1)], 2, &[Within, Within, Over], 2),
+            Case(&[Some(4), Some(3), Some(1)], 5, &[Within, Over, Within], 5),
+            Case(&[Some(6), Some(5)], 5, &[Over, Within], 5),
+            Case(&[None, Some(1)], 1, &[Missing, Within], 1),
+            Case(&[Some(i32::MAX), Some(1)], 5, &[Over, Within], 1),
+            Case(&[Some(1), Some(i32::MAX)], i32::MAX, &[Within, Over], 1),
         ];
-        for (units, limit, fits, used) in table {
+        for Case(units, limit, fits, used) in table {
             let claims: Vec<_> = units.iter().map(|&units| Claim { name: "t", units }).collect();
             assert_eq!(assign(&claims, limit), (fits.to_vec(), used), "{units:?} in {limit}");
         }

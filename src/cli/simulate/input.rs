@@ -84,6 +84,8 @@ impl Sorter {
             ("batch/v1", "Job") => jobs.push(value),
             ("v1", "Pod") => pods.push(value),
             ("v1", "Secret") => input.secrets.add(&value)?,
+            // Stands beside a Workspace in many a file, and says nothing that matters here.
+            ("v1", "Namespace") => {}
             (_, "Workspace") if is_ours => {
                 let workspace: Workspace = decode::ours(value, &object, problems)?;
                 let same = |other: &Workspace| other.metadata.name == workspace.metadata.name;

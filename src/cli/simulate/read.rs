@@ -139,7 +139,7 @@ impl Chunk<'_> {
             // Once more with the lines before it, so that the error counts the file's lines.
             let padded = "\n".repeat(self.lines_before) + self.text;
             let error = parse_yaml(&padded).err().unwrap_or(error);
-            error.without_snippet().to_string()
+            error.without_snippet().render_with_formatter(&serde_saphyr::UserMessageFormatter)
         })
     }
 }

@@ -180,3 +180,46 @@ fn a_namespace_belongs_to_one_workspace_and_an_object_that_is_there_twice_counts
         ]
     );
 }
+
+#[test]
+fn one_flag_names_all_the_files_of_a_shells_pattern() {
+    #[derive(clap::Parser)]
+    struct Only {
+        #[command(flatten)]
+        args: SimulateArgs,
+    }
+    let parsed = <Only as clap::Parser>::try_parse_from(["x", "-f", "a.yaml", "b.yaml", "-o", "json", "-f", "-"]);
+    assert_eq!(parsed.map(|only| only.args.files).unwrap(), ["a.yaml", "b.yaml", "-"]);
+}
+
+#[test]
+fn a_reference_to_a_job_that_was_written_by_hand_needs_no_more_than_its_name() {
+    let report = report_on(
+        r#"
+{apiVersion: v1, kind: Namespace, metadata: {name: vision}}
+---
+{apiVersion: batch/v1, kind: Job, metadata: {name: train, namespace: vision}, status: {active: 1, ready: 1}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: train-0, namespace: vision, ownerReferences: [{kind: Job, name: train}]}
+status:
+  phase: Failed
+  conditions:
+    - {type: DisruptionTarget, status: "True", reason: PreemptionByScheduler, lastTransitionTime: "2026-01-01T02:55:00Z"}
+"#,
+    );
+    let transitions: Vec<&str> = report.unmatched.iter().map(|event| event.transition.as_str()).collect();
+    assert_eq!(transitions, ["Preempted", "Running"]);
+    assert_eq!(report.problems, [], "a Namespace is no problem");
+}
+
+#[test]
+fn an_error_in_yaml_speaks_to_who_wrote_the_yaml() {
+    let (mut documents, mut errors) = (Vec::new(), Vec::new());
+    read::parse("x.yaml", "a: b\n---\na: b\na: c\n", &mut documents, &mut errors);
+    let [error] = &errors[..] else { panic!("{errors:?}") };
+    let error = error.to_string();
+    assert!(error.starts_with("x.yaml, document 2: ") && error.contains("line 4"), "{error}");
+    assert!(!error.contains("Options"), "{error}");
+}

@@ -21,7 +21,7 @@ pub(super) fn views(mut jobs: Vec<Value>, mut pods: Vec<Value>) -> (Vec<JobView>
         let owners = pod.pointer_mut("/metadata/ownerReferences").and_then(Value::as_array_mut);
         for owner in owners.into_iter().flatten().filter(|owner| text(owner, "/kind") == "Job") {
             if let Some(uid) = uids.get(&(namespace.clone(), text(owner, "/name"))) {
-                ensure_owner_uid(owner, uid);
+                complete_owner(owner, uid);
             }
         }
     }
@@ -46,10 +46,13 @@ fn ensure_uid(object: &mut Value, uid: &str) -> String {
     uid.to_owned()
 }
 
-fn ensure_owner_uid(owner: &mut Value, uid: &str) {
-    if text(owner, "/uid").is_empty()
-        && let Some(owner) = owner.as_object_mut()
-    {
+/// Gives the reference to a Job what the Job controller would have written, as far as it is left out.
+fn complete_owner(owner: &mut Value, uid: &str) {
+    let has_uid = !text(owner, "/uid").is_empty();
+    let Some(owner) = owner.as_object_mut() else { return };
+    if !has_uid {
         owner.insert("uid".to_owned(), uid.into());
     }
+    owner.entry("apiVersion").or_insert_with(|| "batch/v1".into());
+    owner.entry("controller").or_insert(Value::Bool(true));
 }
