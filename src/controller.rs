@@ -10,6 +10,7 @@ mod edits;
 mod reconcile;
 pub mod retention;
 mod rule;
+mod secret;
 mod store;
 mod target;
 mod verdict;

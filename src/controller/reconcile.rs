@@ -211,7 +211,7 @@ impl Controller {
             targets: decoded(&self.stores.targets),
             rules: decoded(&self.stores.rules),
             access: self.access(),
-            secrets: namespaces.iter().map(|namespace| (namespace.clone(), self.stores.secrets(namespace))).collect(),
+            secrets: self.stores.secrets(),
             namespaces,
             operator: self.controlling.operator.clone(),
         }

@@ -1,26 +1,25 @@
 //! Our kinds in memory, each kept by a watch; any change wakes the reconcile.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt as _;
-use k8s_openapi::api::core::v1::{Namespace, Secret};
+use futures::{FutureExt as _, StreamExt as _};
+use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::reflector::{self, Store};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, Resource};
-use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::secret::{SecretView, SecretsOf};
 use crate::api::names::SERVICE_ROLE;
 use crate::api::{EventBus, EventTarget, NoticeRule, Workspace};
-use crate::channel::resolve::{SecretError, SecretLookup};
 use crate::cluster::tasks::Tasks;
 
 /// Secrets that no target can name with profit, and that may be large.
@@ -41,7 +40,7 @@ pub(super) struct Stores {
 }
 
 struct NamespaceSecrets {
-    store: Store<Secret>,
+    store: Store<DeserializeGuard<SecretView>>,
     stop: CancellationToken,
 }
 
@@ -101,15 +100,11 @@ impl Stores {
     fn start_secrets(&self, namespace: &str) -> NamespaceSecrets {
         let (store, writer) = reflector::store();
         let stop = CancellationToken::new();
-        let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
+        let api: Api<DeserializeGuard<SecretView>> = Api::namespaced(self.client.clone(), namespace);
         let config = watcher::Config::default().fields(SECRET_TYPES);
         let (changed, stopped, namespace) = (self.changed.clone(), stop.clone(), namespace.to_owned());
         self.tasks.background("watch-secrets", async move {
-            let stream = watcher(api, config).default_backoff().modify(|secret: &mut Secret| {
-                secret.metadata.managed_fields = None;
-                secret.metadata.annotations = None;
-            });
-            let mut stream = std::pin::pin!(reflector::reflector(writer, stream));
+            let mut stream = std::pin::pin!(reflector::reflector(writer, watcher(api, config).default_backoff()));
             loop {
                 tokio::select! {
                     () = stopped.cancelled() => return,
@@ -124,32 +119,14 @@ impl Stores {
         NamespaceSecrets { store, stop }
     }
 
-    /// The Secrets of a namespace, as targets may ask for them.
-    pub(super) fn secrets(&self, namespace: &str) -> SecretsOf {
-        let readable = self.secrets.get(namespace);
-        let secrets = readable.map(|secrets| {
-            secrets
-                .store
-                .state()
-                .into_iter()
-                .filter_map(|secret| Some((secret.metadata.name.clone()?, secret)))
-                .collect()
-        });
-        SecretsOf(secrets)
-    }
-}
-
-/// The Secrets of one namespace; `None` while they may not be read.
-#[derive(Clone, Debug, Default)]
-pub(super) struct SecretsOf(pub(super) Option<BTreeMap<String, Arc<Secret>>>);
-
-impl SecretLookup for SecretsOf {
-    fn get(&self, name: &str, key: &str) -> Result<SecretString, SecretError> {
-        let secrets = self.0.as_ref().ok_or(SecretError::Forbidden)?;
-        let secret = secrets.get(name).ok_or(SecretError::NotFound)?;
-        let value = secret.data.as_ref().and_then(|data| data.get(key)).ok_or(SecretError::KeyMissing)?;
-        let text = std::str::from_utf8(&value.0).map_err(|_| SecretError::KeyMissing)?;
-        Ok(SecretString::from(text))
+    /// The Secrets of every namespace whose list is complete: until then, nobody knows what is missing.
+    pub(super) fn secrets(&self) -> HashMap<String, SecretsOf> {
+        let listed = |secrets: &NamespaceSecrets| secrets.store.wait_until_ready().now_or_never().is_some();
+        self.secrets
+            .iter()
+            .filter(|(_, secrets)| listed(secrets))
+            .map(|(namespace, secrets)| (namespace.clone(), SecretsOf::readable(decoded(&secrets.store))))
+            .collect()
     }
 }
 

@@ -95,11 +95,10 @@ mod tests {
     use std::collections::BTreeMap;
 
     use k8s_openapi::ByteString;
-    use k8s_openapi::api::core::v1::Secret;
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::controller::store::SecretsOf;
+    use crate::controller::secret::SecretsOf;
 
     fn target(spec: Value) -> EventTarget {
         serde_json::from_value(json!({
@@ -115,18 +114,17 @@ mod tests {
     }
 
     fn secrets(value: &str) -> SecretsOf {
-        let data = BTreeMap::from([("k".to_owned(), ByteString(value.as_bytes().to_vec()))]);
-        let secret = Secret { data: Some(data), ..Secret::default() };
-        SecretsOf(Some(BTreeMap::from([("ding".to_owned(), Arc::new(secret))])))
+        let data = json!({"k": ByteString(value.as_bytes().to_vec())});
+        SecretsOf::readable(vec![serde_json::from_value(json!({"metadata": {"name": "ding"}, "data": data})).unwrap()])
     }
 
     #[test]
     fn a_target_is_ready_only_with_its_secret_and_says_what_is_missing() {
         let ready = judge(ding(), &secrets("SECx"));
         assert!(ready.ready.is_true() && matches!(ready.target.state, TargetState::Ready(_)));
-        let missing = judge(ding(), &SecretsOf(Some(BTreeMap::new())));
+        let missing = judge(ding(), &SecretsOf::readable(Vec::new()));
         assert_eq!(missing.ready.reason, Reason::SecretNotFound);
-        let unreadable = judge(ding(), &SecretsOf(None));
+        let unreadable = judge(ding(), &SecretsOf::default());
         assert_eq!(unreadable.ready.reason, Reason::SecretForbidden);
         assert!(matches!(unreadable.target.state, TargetState::NotReady(_)));
     }

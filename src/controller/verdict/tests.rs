@@ -65,7 +65,7 @@ fn world() -> World {
         rules: vec![rule(&["oncall"])],
         namespaces: HashSet::from(["vision".to_owned()]),
         access: HashMap::from([("vision".to_owned(), access(Ok(None)))]),
-        secrets: HashMap::from([("vision".to_owned(), SecretsOf(Some(BTreeMap::new())))]),
+        secrets: HashMap::from([("vision".to_owned(), SecretsOf::readable(Vec::new()))]),
         operator: "pai/operator".to_owned(),
     }
 }
