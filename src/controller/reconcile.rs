@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::core::PartialObjectMeta;
 use kube::{Client, ResourceExt as _};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
@@ -14,8 +16,8 @@ use tokio_util::sync::CancellationToken;
 use super::connectivity::{Testing, Tests};
 use super::retention::Retentions;
 use super::rule::Cache;
-use super::store::{Stores, decoded};
-use super::verdict::{Judgement, Tally, World, judge};
+use super::store::{Stores, decoded, undecodable};
+use super::verdict::{Judgement, Tally, Undecodable, World, judge};
 use super::workspace::Access;
 use super::write;
 use crate::api::EventBus;
@@ -202,14 +204,22 @@ impl Controller {
     }
 
     fn gather(&self, buses: &[EventBus]) -> World {
+        // One that is on its way out takes in nothing new.
+        let there = |namespace: &PartialObjectMeta<Namespace>| namespace.metadata.deletion_timestamp.is_none();
+        let namespaces = self.stores.namespaces.state();
         let namespaces: HashSet<String> =
-            self.stores.namespaces.state().iter().map(|namespace| namespace.name_any()).collect();
+            namespaces.iter().filter(|namespace| there(namespace)).map(|namespace| namespace.name_any()).collect();
         let key = |bus: &EventBus| (bus.namespace().unwrap_or_default(), bus.name_any());
         World {
             workspaces: decoded(&self.stores.workspaces),
             buses: buses.iter().map(|bus| (key(bus), bus.clone())).collect(),
             targets: decoded(&self.stores.targets),
             rules: decoded(&self.stores.rules),
+            undecodable: Undecodable {
+                workspaces: undecodable(&self.stores.workspaces),
+                targets: undecodable(&self.stores.targets),
+                rules: undecodable(&self.stores.rules),
+            },
             access: self.access(),
             secrets: self.stores.secrets(),
             namespaces,
@@ -223,8 +233,9 @@ impl Controller {
             .filter(|binding| binding.metadata.deletion_timestamp.is_none())
             .map(|binding| {
                 let namespace = binding.namespace().unwrap_or_default();
-                let answer = self.answers.get(&namespace).filter(|answer| answer.version == binding.resource_version());
-                let missing = answer.map(|answer| answer.missing.clone()).ok_or(());
+                // The last word stands until the next: an edit of the binding takes nothing away before it was asked about.
+                let missing = self.answers.get(&namespace);
+                let missing = missing.map(|answer| answer.missing.clone()).ok_or(());
                 (namespace, Access { binding, missing })
             })
             .collect()

@@ -251,6 +251,17 @@ where
     store.state().iter().filter_map(|guard| guard.0.as_ref().ok().cloned()).collect()
 }
 
+/// What does not decode of a store, and why.
+pub(super) fn undecodable<K: Resource + Clone>(store: &Store<DeserializeGuard<K>>) -> Vec<(ObjectMeta, String)>
+where
+    K::DynamicType: Eq + Hash + Clone,
+{
+    let bad = |guard: &DeserializeGuard<K>| {
+        guard.0.as_ref().err().map(|invalid| (invalid.metadata.clone(), invalid.error.clone()))
+    };
+    store.state().iter().filter_map(|guard| bad(guard)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kube::ResourceExt as _;
+use kube::api::ObjectMeta;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::api::EventTarget;
 use crate::api::condition::{READY, Reason, Verdict};
+use crate::api::event_target::EventTargetSpec;
 use crate::channel::resolve::{SecretError, SecretLookup, channel_name, resolve};
 use crate::delivery::targets::{Target, TargetKey, TargetState};
 use crate::message::template;
@@ -74,6 +76,22 @@ pub(super) fn judge(object: EventTarget, secrets: &dyn SecretLookup) -> TargetVe
         rate_per_minute: delivery.rate_per_minute.and_then(|rate| u32::try_from(rate).ok()),
     };
     TargetVerdict { channel: channel_name(&object.spec), object, key, target, ready }
+}
+
+/// A target that cannot be read. It is there all the same: deliveries to it wait.
+pub(super) fn undecodable(metadata: ObjectMeta, error: &str) -> TargetVerdict {
+    let message = format!("the object cannot be read: {error}; mend that field");
+    let object = EventTarget { metadata, spec: EventTargetSpec::default(), status: None };
+    let key = TargetKey { namespace: object.namespace().unwrap_or_default(), name: object.name_any() };
+    let target = Target {
+        state: TargetState::NotReady(message.clone()),
+        revision: 0,
+        template: None,
+        timeout: TIMEOUT,
+        max_age: MAX_AGE,
+        rate_per_minute: None,
+    };
+    TargetVerdict { channel: None, object, key, target, ready: Verdict::no(READY, Reason::Undecodable, message) }
 }
 
 /// Remembers, as a hash, what the Secrets answered: a changed answer is a changed target.

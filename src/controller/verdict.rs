@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use kube::ResourceExt as _;
+use kube::api::ObjectMeta;
 
 use super::rule::{self, Cache, RuleVerdict};
 use super::secret::SecretsOf;
 use super::target::{self, TargetVerdict};
 use super::workspace::{self, Access, Surroundings, WorkspaceVerdict};
-use crate::api::condition::{REACHABLE, Reason, Verdict, conditions};
+use crate::api::condition::{REACHABLE, READY, Reason, Verdict, conditions};
+use crate::api::event_bus::EventBusStatus;
 use crate::api::event_target::{ConnectivityTest, EventTargetStatus, LastDelivery, LastOutcome, TestResult};
 use crate::api::names::bus_name;
 use crate::api::notice_rule::{FilterErrors, NoticeRuleStatus};
@@ -26,10 +28,19 @@ pub(super) struct World {
     pub(super) buses: HashMap<(String, String), EventBus>,
     pub(super) targets: Vec<EventTarget>,
     pub(super) rules: Vec<NoticeRule>,
+    pub(super) undecodable: Undecodable,
     pub(super) namespaces: HashSet<String>,
     pub(super) access: HashMap<String, Access>,
     pub(super) secrets: HashMap<String, SecretsOf>,
     pub(super) operator: String,
+}
+
+/// Objects that cannot be read, and why.
+#[derive(Default)]
+pub(super) struct Undecodable {
+    pub(super) workspaces: Vec<(ObjectMeta, String)>,
+    pub(super) targets: Vec<(ObjectMeta, String)>,
+    pub(super) rules: Vec<(ObjectMeta, String)>,
 }
 
 /// The judgement.
@@ -49,18 +60,17 @@ pub(super) struct Tally<'a> {
 
 /// Judges everything.
 pub(super) fn judge(world: World, cache: &mut Cache) -> Judgement {
-    let World { workspaces, buses, targets, rules, namespaces, access, secrets, operator } = world;
+    let World { workspaces, buses, targets, rules, undecodable, namespaces, access, secrets, operator } = world;
     let around = Surroundings { namespaces: &namespaces, buses: &buses, access: &access, operator: &operator };
-    let workspaces = workspace::judge_all(workspaces, &around);
+    let mut workspaces = workspace::judge_all(workspaces, &around);
+    workspaces.extend(undecodable.workspaces.into_iter().map(|(meta, error)| workspace::undecodable(meta, &error)));
     let unreadable = SecretsOf::default();
-    let targets: HashMap<TargetKey, TargetVerdict> = targets
-        .into_iter()
-        .map(|object| {
-            let lookup = secrets.get(&object.namespace().unwrap_or_default()).unwrap_or(&unreadable);
-            let verdict = target::judge(object, lookup);
-            (verdict.key.clone(), verdict)
-        })
-        .collect();
+    let targets = targets.into_iter().map(|object| {
+        let lookup = secrets.get(&object.namespace().unwrap_or_default()).unwrap_or(&unreadable);
+        target::judge(object, lookup)
+    });
+    let targets = targets.chain(undecodable.targets.into_iter().map(|(meta, error)| target::undecodable(meta, &error)));
+    let targets: HashMap<TargetKey, TargetVerdict> = targets.map(|verdict| (verdict.key.clone(), verdict)).collect();
     let by_namespace = owners(&workspaces);
     let rules: Vec<RuleVerdict> = rules
         .into_iter()
@@ -68,21 +78,16 @@ pub(super) fn judge(world: World, cache: &mut Cache) -> Judgement {
             let workspace = by_namespace.get(&object.namespace().unwrap_or_default()).copied();
             rule::judge(object, workspace, &targets, cache)
         })
+        .chain(undecodable.rules.into_iter().map(|(meta, error)| rule::undecodable(meta, &error)))
         .collect();
     cache.keep_only(&rules);
     Judgement { workspaces, targets, rules }
 }
 
-/// The workspace that has each namespace: not those that found it taken.
+/// The workspace that has each namespace: not those that found it taken, or cannot be read.
 fn owners(workspaces: &[WorkspaceVerdict]) -> HashMap<String, &WorkspaceVerdict> {
-    let mut owners = HashMap::new();
-    for workspace in workspaces {
-        let taken = workspace.verdicts.iter().any(|verdict| verdict.reason == Reason::NamespaceTaken);
-        if !taken {
-            owners.insert(workspace.namespace.clone(), workspace);
-        }
-    }
-    owners
+    let owners = workspaces.iter().filter(|workspace| workspace.has_its_namespace());
+    owners.map(|workspace| (workspace.namespace.clone(), workspace)).collect()
 }
 
 impl Judgement {
@@ -126,12 +131,13 @@ impl Judgement {
 pub(super) fn workspace_status(verdict: &WorkspaceVerdict, tally: &Tally<'_>, now: Timestamp) -> WorkspaceStatus {
     let before = verdict.workspace.status.clone().unwrap_or_default();
     let generation = verdict.workspace.metadata.generation;
+    let counts = tally.summary.namespaces.get(&verdict.namespace).filter(|_| verdict.has_its_namespace()).copied();
     WorkspaceStatus {
         observed_generation: generation,
-        namespace: Some(verdict.namespace.clone()),
+        namespace: Some(verdict.namespace.clone()).filter(|namespace| !namespace.is_empty()),
         event_bus: verdict.activated.map(|_| EventBusReference { name: bus_name(&verdict.name()) }),
         activated_at: verdict.activated,
-        notices: tally.summary.namespaces.get(&verdict.namespace).copied(),
+        notices: counts,
         conditions: conditions(&before.conditions, &verdict.verdicts, generation, now),
     }
 }
@@ -202,6 +208,34 @@ pub(super) fn rule_status(verdict: &RuleVerdict, tally: &Tally<'_>, now: Timesta
             .map(|(count, last)| FilterErrors { count: *count, last: last.clone() }),
         conditions: conditions(&before.conditions, &verdict.verdicts, generation, now),
     }
+}
+
+/// A bus's status.
+pub(super) fn bus_status(bus: &EventBus, judgement: &Judgement, now: Timestamp) -> EventBusStatus {
+    let name = &bus.spec.workspace;
+    let workspace = judgement.workspaces.iter().find(|workspace| {
+        workspace.name() == *name
+            && bus.namespace().as_ref() == Some(&workspace.namespace)
+            && bus.name_any() == bus_name(name)
+    });
+    let ready = match workspace {
+        Some(workspace) if workspace.activated.is_some() => {
+            Verdict::yes(READY, Reason::Ready, format!("Workspace {name} is activated"))
+        }
+        Some(_) => {
+            let message = format!("Workspace {name} is not activated; see its conditions");
+            Verdict::no(READY, Reason::WorkspaceNotActivated, message)
+        }
+        None => {
+            let message =
+                format!("no Workspace {name} has this bus; delete it, the operator makes those that are needed");
+            Verdict::no(READY, Reason::NoWorkspace, message)
+        }
+    };
+    let before = bus.status.clone().unwrap_or_default();
+    let generation = bus.metadata.generation;
+    let conditions = conditions(&before.conditions, &[ready], generation, now);
+    EventBusStatus { observed_generation: generation, address: None, conditions }
 }
 
 #[cfg(test)]

@@ -12,8 +12,6 @@ use kube::{Api, Client, ResourceExt as _};
 use super::bus;
 use super::verdict::{self, Judgement, Tally};
 use super::workspace::{Access, WorkspaceVerdict, is_ours};
-use crate::api::condition::{READY, Reason, Verdict, conditions};
-use crate::api::event_bus::EventBusStatus;
 use crate::api::names::{SERVICE_ROLE, WORKSPACE_LABEL, bus_name};
 use crate::api::{EventBus, EventTarget, NoticeRule, Workspace};
 use crate::cluster::apply::{apply, apply_status};
@@ -114,11 +112,7 @@ pub(super) async fn statuses(
         }
     }
     for object in buses {
-        let before = object.status.clone().unwrap_or_default();
-        let ready = Verdict::yes(READY, Reason::Ready, "the workspace is activated");
-        let generation = object.metadata.generation;
-        let conditions = conditions(&before.conditions, &[ready], generation, now);
-        let fresh = EventBusStatus { observed_generation: generation, address: None, conditions };
+        let fresh = verdict::bus_status(object, judgement, now);
         if object.status.as_ref() != Some(&fresh) {
             let api: Api<EventBus> = Api::namespaced(client.clone(), &object.namespace().unwrap_or_default());
             writes.push(status(api, "EventBus", object.name_any(), fresh));
