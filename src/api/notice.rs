@@ -24,9 +24,9 @@ use crate::lifecycle::Event;
     printcolumn(name = "Event", type_ = "string", json_path = ".spec.event.events[0]"),
     printcolumn(name = "Subject", type_ = "string", json_path = ".spec.event.subject.name"),
     printcolumn(name = "Event-Reason", type_ = "string", json_path = ".spec.event.reason"),
-    printcolumn(name = "Targets", type_ = "string", json_path = ".spec.deliveries[*].target"),
+    printcolumn(name = "Delivered", type_ = "string", json_path = ".status.delivered"),
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
-    printcolumn(name = "Code", type_ = "string", json_path = ".status.deliveries[*].code", priority = 1),
+    printcolumn(name = "Codes", type_ = "string", json_path = ".status.codes", priority = 1),
     printcolumn(name = "Time", type_ = "date", json_path = ".spec.event.time")
 )]
 #[serde(rename_all = "camelCase")]
@@ -83,6 +83,12 @@ pub enum DeliveryState {
 pub struct NoticeStatus {
     /// The whole.
     pub phase: Phase,
+    /// How many deliveries were accepted, of how many: `1/2`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub delivered: String,
+    /// Each target with its last code: `oncall=0,audit=503`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub codes: String,
     /// Each delivery.
     pub deliveries: Vec<DeliveryStatus>,
     /// The last value of the redeliver annotation that was acted on.
@@ -142,6 +148,15 @@ impl NoticeCounts {
 }
 
 impl NoticeStatus {
+    /// Brings what is said of the whole in line with the deliveries.
+    pub fn sum_up(&mut self) {
+        let accepted = self.deliveries.iter().filter(|delivery| delivery.state == DeliveryState::Delivered).count();
+        let code = |delivery: &DeliveryStatus| Some(format!("{}={}", delivery.target, delivery.code.as_deref()?));
+        self.phase = Self::phase_of(&self.deliveries);
+        self.delivered = format!("{accepted}/{}", self.deliveries.len());
+        self.codes = self.deliveries.iter().filter_map(code).collect::<Vec<_>>().join(",");
+    }
+
     /// The phase that the deliveries' states add up to.
     #[must_use]
     pub fn phase_of(deliveries: &[DeliveryStatus]) -> Phase {

@@ -20,8 +20,8 @@ use crate::lifecycle::{EventType, Source};
     status = "NoticeRuleStatus",
     derive = "PartialEq",
     doc = "NoticeRule says which events of its namespace go to which targets.",
-    printcolumn(name = "Sources", type_ = "string", json_path = ".spec.sources[*].type"),
-    printcolumn(name = "Targets", type_ = "string", json_path = ".spec.targets[*].name"),
+    printcolumn(name = "Sources", type_ = "string", json_path = ".status.sources"),
+    printcolumn(name = "Targets", type_ = "string", json_path = ".status.targetsActive"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason"),
     printcolumn(name = "Delivered", type_ = "integer", json_path = ".status.notices.delivered"),
@@ -104,6 +104,12 @@ pub struct NoticeRuleStatus {
     /// Events before this are not this rule's: the latest of the rule's last edit, the workspace's activation and its grant.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub active_since: Option<jiff::Timestamp>,
+    /// The sources' types: `DLCJob,DSWInstance`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub sources: String,
+    /// How many targets are delivered to, of how many: `1/2`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub targets_active: String,
     /// Units used and allowed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quota: Option<RuleQuota>,

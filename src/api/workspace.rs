@@ -94,7 +94,7 @@ pub struct Retention {
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { notices: std::time::Duration::from_secs(72 * 3600).into(), max: 20_000 }
+        Self { notices: std::time::Duration::from_hours(72).into(), max: 20_000 }
     }
 }
 

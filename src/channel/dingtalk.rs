@@ -49,7 +49,7 @@ impl Channel for DingTalk {
             rate_per_minute: Some(20),
             concurrency: 1,
             // Beyond its limit, a robot is blocked for ten minutes.
-            throttle_pause: Duration::from_secs(600),
+            throttle_pause: Duration::from_mins(10),
             // msgUuid
             idempotent: true,
         }

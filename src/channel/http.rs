@@ -70,7 +70,7 @@ impl Channel for Http {
         Limits {
             rate_per_minute: None,
             concurrency: 8,
-            throttle_pause: Duration::from_secs(60),
+            throttle_pause: Duration::from_mins(1),
             // webhook-id, and the CloudEvent's source and id.
             idempotent: true,
         }

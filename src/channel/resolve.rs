@@ -153,14 +153,14 @@ fn http(spec: &event_target::Http, secrets: &dyn SecretLookup) -> Result<Http, T
             message: format!("key {} of Secret {} {error}", reference.key, reference.name),
         });
     }
-    let mut headers = Headers { secrets, headers: Vec::new(), values: Vec::new() };
+    let mut headers = Headers { secrets, pairs: Vec::new(), values: Vec::new() };
     for (index, header) in spec.headers.iter().enumerate() {
         headers.add(index, header)?;
     }
     if let Some(authorization) = &spec.authorization {
         headers.authorize(authorization)?;
     }
-    let Headers { secrets: _, headers, values } = headers;
+    let Headers { secrets: _, pairs: headers, values } = headers;
     Ok(Http {
         webhook: webhook?,
         method: spec.method,
@@ -221,7 +221,7 @@ fn secret(
 /// Collects an endpoint's headers.
 struct Headers<'a> {
     secrets: &'a dyn SecretLookup,
-    headers: Vec<(HeaderName, HeaderValue)>,
+    pairs: Vec<(HeaderName, HeaderValue)>,
     values: Vec<SecretString>,
 }
 
@@ -238,7 +238,7 @@ impl Headers<'_> {
         let mut value = HeaderValue::from_str(text.expose_secret())
             .map_err(|_| invalid("the value has characters that a header cannot have"))?;
         value.set_sensitive(is_secret);
-        self.headers.push((name, value));
+        self.pairs.push((name, value));
         if is_secret {
             self.values.push(text);
         }
@@ -272,7 +272,7 @@ impl Headers<'_> {
         let mut value =
             HeaderValue::from_str(&text).map_err(|_| invalid("the Secret has characters that a header cannot have"))?;
         value.set_sensitive(true);
-        self.headers.push((header::AUTHORIZATION, value));
+        self.pairs.push((header::AUTHORIZATION, value));
         Ok(())
     }
 }

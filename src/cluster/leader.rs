@@ -105,9 +105,9 @@ fn after(confirmed: Option<Instant>, now: Instant) -> Next {
     if age >= GIVE_UP {
         Next::Lost
     } else if age < RENEW {
-        Next::RoundIn(RENEW - age)
+        Next::RoundIn(RENEW.saturating_sub(age))
     } else {
-        Next::RoundIn(LOOK.min(GIVE_UP - age))
+        Next::RoundIn(LOOK.min(GIVE_UP.saturating_sub(age)))
     }
 }
 

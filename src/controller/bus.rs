@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::rbac::v1::{RoleBinding, RoleRef, Subject};
-use kube::Resource as _;
 use kube::api::ObjectMeta;
+use kube::{Resource as _, ResourceExt as _};
 
 use super::workspace::WorkspaceVerdict;
 use crate::api::EventBus;
+use crate::api::condition::{READY, Reason, Verdict};
 use crate::api::event_bus::EventBusSpec;
 use crate::api::names::{SERVICE_ROLE, WORKSPACE_LABEL, bus_name};
 
@@ -16,6 +17,29 @@ pub(super) fn bus(workspace: &WorkspaceVerdict) -> EventBus {
     let name = workspace.name();
     let metadata = owned(workspace, bus_name(&name));
     EventBus { metadata, spec: EventBusSpec { workspace: name }, status: None }
+}
+
+/// Whether a bus is in use. One that somebody made by hand belongs to nobody.
+pub(super) fn judge(bus: &EventBus, workspaces: &[WorkspaceVerdict]) -> Verdict {
+    let name = &bus.spec.workspace;
+    let owner = workspaces.iter().find(|workspace| {
+        workspace.name() == *name
+            && bus.namespace().as_deref() == Some(&workspace.namespace)
+            && bus.name_any() == bus_name(name)
+    });
+    match owner {
+        None => {
+            let message = format!("Workspace {name} has no bus of this name here; delete this one");
+            Verdict::no(READY, Reason::NoWorkspace, message)
+        }
+        Some(owner) if owner.activated.is_some() => {
+            Verdict::yes(READY, Reason::Ready, format!("Workspace {name} is activated"))
+        }
+        Some(_) => {
+            let message = format!("Workspace {name} is not activated; set its spec.activate to true");
+            Verdict::no(READY, Reason::WorkspaceNotActivated, message)
+        }
+    }
 }
 
 /// The binding of a workspace, for the operator's `ServiceAccount` (`namespace/name`).

@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 
 use super::target::TargetVerdict;
 use super::verdict::Judgement;
+use super::workspace::WorkspaceVerdict;
 use crate::api::EventTarget;
 use crate::api::event_target::{ConnectivityTest, TestResult};
 use crate::api::names::TEST_ANNOTATION;
@@ -80,7 +81,7 @@ impl Tests {
                         request,
                         resolved,
                         timeout: target.target.timeout,
-                        workspace: workspace.map(|workspace| workspace.name()).unwrap_or_default(),
+                        workspace: workspace.map(WorkspaceVerdict::name).unwrap_or_default(),
                         locale: workspace.map(|workspace| workspace.workspace.spec.locale).unwrap_or_default(),
                     };
                     let (tests, testing) = (self.clone(), testing.clone());
@@ -208,6 +209,7 @@ mod tests {
     use crate::controller::secret::SecretsOf;
     use crate::controller::target;
 
+    #[expect(clippy::needless_pass_by_value, reason = "reads better in the tables")]
     fn object(spec: Value, annotation: Option<&str>, recorded: Option<&str>) -> EventTarget {
         let annotations = annotation.map(|value| json!({TEST_ANNOTATION: value})).unwrap_or(json!({}));
         let test =

@@ -1,7 +1,7 @@
-//! The loop: gather, judge, publish, write.
+//! The loop: gather, judge, publish. What it comes to is written by a task of its own ([`write`]).
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -17,9 +17,9 @@ use super::connectivity::{Testing, Tests};
 use super::retention::Retentions;
 use super::rule::Cache;
 use super::store::{Stores, decoded, undecodable};
-use super::verdict::{Judgement, Tally, Undecodable, World, judge};
+use super::verdict::{Judgement, Undecodable, World, judge};
 use super::workspace::Access;
-use super::write;
+use super::write::{self, Writing};
 use crate::api::EventBus;
 use crate::channel;
 use crate::cluster::access;
@@ -32,16 +32,14 @@ use crate::rules::Policy;
 
 /// Changes within this time are judged together.
 const DEBOUNCE: Duration = Duration::from_millis(20);
-/// Statuses that differ only in counts are written this often.
-const COUNTS_EVERY: Duration = Duration::from_secs(1);
 /// Everything is judged anew this often, whatever happens.
-const RESYNC: Duration = Duration::from_secs(60);
+const RESYNC: Duration = Duration::from_mins(1);
 /// A right that is missing is asked for again after this long: a new binding takes a moment to be in force.
 const ASK_AGAIN: Duration = Duration::from_millis(250);
 /// ... and then less and less often, down to this.
 const ASK_SELDOM: Duration = Duration::from_secs(2);
 /// A right that is there is asked for again this often.
-const CONFIRM_AGAIN: Duration = Duration::from_secs(60);
+const CONFIRM_AGAIN: Duration = Duration::from_mins(1);
 /// Namespaces that the API server is asked about at the same time.
 const ASKED_AT_ONCE: usize = 8;
 /// Longest wait for answers about the bindings that are there before the first judgement is published: what happens
@@ -86,9 +84,10 @@ struct Controller {
     cache: Cache,
     /// What the API server said of each namespace that has a binding.
     answers: HashMap<String, Answer>,
-    counts: Counts,
     tests: Tests,
     testing: Testing,
+    /// The last judgement, for those that write.
+    judged: watch::Sender<Option<Arc<Judgement>>>,
 }
 
 /// What the API server said of a namespace.
@@ -103,14 +102,6 @@ struct Answer {
     due: Instant,
 }
 
-/// What became of the Notices, as the statuses say it.
-struct Counts {
-    summary: Arc<Summary>,
-    throttled: Arc<HashMap<TargetKey, Timestamp>>,
-    filter_errors: HashMap<(String, String), (i64, String)>,
-    taken: Instant,
-}
-
 /// Reconciles until `stop` is cancelled.
 pub async fn run(controlling: Controlling, stop: CancellationToken) {
     let changed = Arc::new(Notify::new());
@@ -121,6 +112,7 @@ pub async fn run(controlling: Controlling, stop: CancellationToken) {
         () = controller.prepare() => {}
         () = stop.cancelled() => return,
     }
+    controller.start_writing(&stop);
     loop {
         // Before the judgement: leadership that comes during it makes another round.
         let _ = leading.borrow_and_update();
@@ -129,7 +121,6 @@ pub async fn run(controlling: Controlling, stop: CancellationToken) {
             () = stop.cancelled() => return,
             () = changed.notified() => tokio::time::sleep(DEBOUNCE).await,
             Ok(()) = leading.changed() => {}
-            () = controller.counts_differ() => {}
             () = tokio::time::sleep(controller.next_look()) => {}
         }
     }
@@ -144,13 +135,13 @@ impl Controller {
             changed: changed.clone(),
         };
         Self {
-            counts: Counts::take(&controlling),
             controlling,
             stores,
             cache: Cache::default(),
             answers: HashMap::new(),
             tests: Tests::default(),
             testing,
+            judged: watch::Sender::default(),
         }
     }
 
@@ -168,57 +159,52 @@ impl Controller {
         self.stores.secrets_ready(SECRETS_FIRST).await;
     }
 
+    fn start_writing(&self, stop: &CancellationToken) {
+        let Controlling { client, clock, operator, leading, summary, throttled, filter_errors, tasks, .. } =
+            &self.controlling;
+        let writing = Writing {
+            client: client.clone(),
+            clock: clock.clone(),
+            operator: operator.clone(),
+            kinds: self.stores.kinds.clone(),
+            judged: self.judged.subscribe(),
+            leading: leading.clone(),
+            summary: summary.clone(),
+            throttled: throttled.clone(),
+            filter_errors: filter_errors.clone(),
+            tests: self.tests.clone(),
+        };
+        tasks.spawn("status", write::run(writing, stop.clone()));
+    }
+
     async fn reconcile(&mut self) {
         self.refresh_access().await;
-        let buses = decoded(&self.stores.buses);
-        let world = self.gather(&buses);
-        let access = world.access.clone();
-        let judgement = judge(world, &mut self.cache);
+        let judgement = Arc::new(judge(self.gather(), &mut self.cache));
+        // What is in force goes out before anything is written: no message waits for a status.
         self.publish(&judgement);
-        if !*self.controlling.leading.borrow() {
-            return;
+        if *self.controlling.leading.borrow() {
+            self.tests.act(&judgement, &self.testing);
         }
-        self.tests.act(&judgement, &self.testing);
-        // Counts change with every Notice. What is in force does not wait for them, and they are written once a second.
-        if self.counts.taken.elapsed() >= COUNTS_EVERY {
-            self.counts = Counts::take(&self.controlling);
-        }
-        let Controlling { client, clock, operator, .. } = &self.controlling;
-        write::owned(client, &judgement, &buses, &access, operator).await;
-        let Counts { summary, throttled, filter_errors, taken: _ } = &self.counts;
-        let tally = Tally { summary, throttled, filter_errors, tests: &self.tests.answers() };
-        write::statuses(client, &judgement, &buses, &tally, clock.now()).await;
+        self.judged.send_replace(Some(judgement));
     }
 
-    /// Resolves when statuses are behind what became of the Notices, and were written long enough ago. On a standby, that
-    /// is the leader's business.
-    async fn counts_differ(&self) {
-        let mut look = self.counts.taken + COUNTS_EVERY;
-        loop {
-            tokio::time::sleep_until(look).await;
-            if *self.controlling.leading.borrow() && self.counts.differ(&self.controlling) {
-                return;
-            }
-            look = Instant::now() + COUNTS_EVERY;
-        }
-    }
-
-    fn gather(&self, buses: &[EventBus]) -> World {
+    fn gather(&self) -> World {
         // One that is on its way out takes in nothing new.
         let there = |namespace: &PartialObjectMeta<Namespace>| namespace.metadata.deletion_timestamp.is_none();
-        let namespaces = self.stores.namespaces.state();
+        let namespaces = self.stores.kinds.namespaces.state();
         let namespaces: HashSet<String> =
             namespaces.iter().filter(|namespace| there(namespace)).map(|namespace| namespace.name_any()).collect();
+        let kinds = &self.stores.kinds;
         let key = |bus: &EventBus| (bus.namespace().unwrap_or_default(), bus.name_any());
         World {
-            workspaces: decoded(&self.stores.workspaces),
-            buses: buses.iter().map(|bus| (key(bus), bus.clone())).collect(),
-            targets: decoded(&self.stores.targets),
-            rules: decoded(&self.stores.rules),
+            workspaces: decoded(&kinds.workspaces),
+            buses: decoded(&kinds.buses).into_iter().map(|bus| (key(&bus), bus)).collect(),
+            targets: decoded(&kinds.targets),
+            rules: decoded(&kinds.rules),
             undecodable: Undecodable {
-                workspaces: undecodable(&self.stores.workspaces),
-                targets: undecodable(&self.stores.targets),
-                rules: undecodable(&self.stores.rules),
+                workspaces: undecodable(&kinds.workspaces),
+                targets: undecodable(&kinds.targets),
+                rules: undecodable(&kinds.rules),
             },
             access: self.access(),
             secrets: self.stores.secrets(),
@@ -228,7 +214,7 @@ impl Controller {
     }
 
     fn access(&self) -> HashMap<String, Access> {
-        decoded(&self.stores.bindings)
+        decoded(&self.stores.kinds.bindings)
             .into_iter()
             .filter(|binding| binding.metadata.deletion_timestamp.is_none())
             .map(|binding| {
@@ -241,7 +227,6 @@ impl Controller {
             .collect()
     }
 
-    /// What is in force goes out before anything is written: no message waits for a status.
     fn publish(&self, judgement: &Judgement) {
         let Controlling { policy, targets, templates, retentions, .. } = &self.controlling;
         targets.send_replace(Arc::new(judgement.target_table()));
@@ -257,7 +242,7 @@ impl Controller {
     /// Asks the API server about bindings that are new, have changed, or were asked about long ago; and watches the
     /// Secrets of the namespaces that are granted.
     async fn refresh_access(&mut self) {
-        let bindings = decoded(&self.stores.bindings);
+        let bindings = decoded(&self.stores.kinds.bindings);
         let present = bindings.iter().filter(|binding| binding.metadata.deletion_timestamp.is_none());
         let versions: HashMap<String, Option<String>> =
             present.map(|binding| (binding.namespace().unwrap_or_default(), binding.resource_version())).collect();
@@ -297,7 +282,7 @@ impl Controller {
 
     /// Bindings that the API server was not asked about yet.
     fn unanswered(&self) -> usize {
-        let bindings = decoded(&self.stores.bindings);
+        let bindings = decoded(&self.stores.kinds.bindings);
         let present = bindings.iter().filter(|binding| binding.metadata.deletion_timestamp.is_none());
         present.filter(|binding| !self.answers.contains_key(&binding.namespace().unwrap_or_default())).count()
     }
@@ -319,24 +304,6 @@ impl Answer {
             tries => ASK_AGAIN.saturating_mul(1 << (tries - 1).min(8)).min(ASK_SELDOM),
         };
         Self { version, missing, tries, due: now + pause }
-    }
-}
-
-impl Counts {
-    fn take(controlling: &Controlling) -> Self {
-        let filter_errors = controlling.filter_errors.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Self {
-            summary: controlling.summary.borrow().clone(),
-            throttled: controlling.throttled.borrow().clone(),
-            filter_errors,
-            taken: Instant::now(),
-        }
-    }
-
-    fn differ(&self, controlling: &Controlling) -> bool {
-        !Arc::ptr_eq(&self.summary, &controlling.summary.borrow())
-            || !Arc::ptr_eq(&self.throttled, &controlling.throttled.borrow())
-            || self.filter_errors != *controlling.filter_errors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

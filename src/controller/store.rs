@@ -25,14 +25,23 @@ use crate::cluster::tasks::Tasks;
 /// Secrets that no target can name with profit, and that may be large.
 const SECRET_TYPES: &str = "type!=helm.sh/release.v1,type!=kubernetes.io/service-account-token";
 
+/// A kind whose objects may fail to decode.
+pub(super) type Kept<K> = Store<DeserializeGuard<K>>;
+
+/// What is watched in the whole cluster. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Kinds {
+    pub(super) workspaces: Kept<Workspace>,
+    pub(super) buses: Kept<EventBus>,
+    pub(super) targets: Kept<EventTarget>,
+    pub(super) rules: Kept<NoticeRule>,
+    pub(super) bindings: Kept<RoleBinding>,
+    pub(super) namespaces: Store<PartialObjectMeta<Namespace>>,
+}
+
 /// Everything that is watched.
 pub(super) struct Stores {
-    pub(super) workspaces: Store<DeserializeGuard<Workspace>>,
-    pub(super) buses: Store<DeserializeGuard<EventBus>>,
-    pub(super) targets: Store<DeserializeGuard<EventTarget>>,
-    pub(super) rules: Store<DeserializeGuard<NoticeRule>>,
-    pub(super) bindings: Store<DeserializeGuard<RoleBinding>>,
-    pub(super) namespaces: Store<PartialObjectMeta<Namespace>>,
+    pub(super) kinds: Kinds,
     secrets: HashMap<String, NamespaceSecrets>,
     client: Client,
     tasks: Tasks,
@@ -40,30 +49,27 @@ pub(super) struct Stores {
 }
 
 struct NamespaceSecrets {
-    store: Store<DeserializeGuard<SecretView>>,
+    store: Kept<SecretView>,
     stop: CancellationToken,
 }
 
 impl Stores {
     pub(super) fn start(client: &Client, tasks: &Tasks, changed: &Arc<Notify>) -> Self {
         let bindings = watcher::Config::default().fields(&format!("metadata.name={SERVICE_ROLE}"));
-        Self {
+        let kinds = Kinds {
             workspaces: keep("workspaces", Api::all(client.clone()), watcher::Config::default(), tasks, changed),
             buses: keep("eventbuses", Api::all(client.clone()), watcher::Config::default(), tasks, changed),
             targets: keep("eventtargets", Api::all(client.clone()), watcher::Config::default(), tasks, changed),
             rules: keep("noticerules", Api::all(client.clone()), watcher::Config::default(), tasks, changed),
             bindings: keep("rolebindings", Api::all(client.clone()), bindings, tasks, changed),
             namespaces: keep_namespaces(client, tasks, changed),
-            secrets: HashMap::new(),
-            client: client.clone(),
-            tasks: tasks.clone(),
-            changed: changed.clone(),
-        }
+        };
+        Self { kinds, secrets: HashMap::new(), client: client.clone(), tasks: tasks.clone(), changed: changed.clone() }
     }
 
     /// Waits until every list is complete.
     pub(super) async fn ready(&self) {
-        let Self { workspaces, buses, targets, rules, bindings, namespaces, .. } = self;
+        let Kinds { workspaces, buses, targets, rules, bindings, namespaces } = &self.kinds;
         let _ = tokio::join!(
             workspaces.wait_until_ready(),
             buses.wait_until_ready(),
@@ -127,7 +133,7 @@ fn keep<K>(
     config: watcher::Config,
     tasks: &Tasks,
     changed: &Arc<Notify>,
-) -> Store<DeserializeGuard<K>>
+) -> Kept<K>
 where
     K: Resource + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     K::DynamicType: Default + Eq + Hash + Clone + Debug + Send + Sync + Unpin,
@@ -244,7 +250,7 @@ impl Marks {
 }
 
 /// What decodes of a store.
-pub(super) fn decoded<K: Resource + Clone>(store: &Store<DeserializeGuard<K>>) -> Vec<K>
+pub(super) fn decoded<K: Resource + Clone>(store: &Kept<K>) -> Vec<K>
 where
     K::DynamicType: Eq + Hash + Clone,
 {
@@ -252,7 +258,7 @@ where
 }
 
 /// What does not decode of a store, and why.
-pub(super) fn undecodable<K: Resource + Clone>(store: &Store<DeserializeGuard<K>>) -> Vec<(ObjectMeta, String)>
+pub(super) fn undecodable<K: Resource + Clone>(store: &Kept<K>) -> Vec<(ObjectMeta, String)>
 where
     K::DynamicType: Eq + Hash + Clone,
 {
@@ -268,7 +274,7 @@ mod tests {
 
     use super::*;
 
-    fn rule(metadata: Value) -> NoticeRule {
+    fn rule(metadata: &Value) -> NoticeRule {
         let mut rule = json!({"metadata": {"name": "r", "namespace": "n", "uid": "u", "generation": 1, "resourceVersion": "1"},
             "spec": {"sources": [], "targets": []}});
         let fields = rule["metadata"].as_object_mut().unwrap();
@@ -288,9 +294,9 @@ mod tests {
         ];
         for (change, matters) in table {
             let mut marks = Marks::default();
-            assert!(marks.matter(&watcher::Event::Apply(rule(json!({})))), "it is new");
-            assert_eq!(marks.matter(&watcher::Event::Apply(rule(change.clone()))), matters, "{change}");
-            assert!(marks.matter(&watcher::Event::Delete(rule(json!({})))));
+            assert!(marks.matter(&watcher::Event::Apply(rule(&json!({})))), "it is new");
+            assert_eq!(marks.matter(&watcher::Event::Apply(rule(&change))), matters, "{change}");
+            assert!(marks.matter(&watcher::Event::Delete(rule(&json!({})))));
         }
     }
 
@@ -298,10 +304,10 @@ mod tests {
     fn a_list_wakes_once_when_it_is_complete() {
         let mut marks = Marks::default();
         assert!(!marks.matter(&watcher::Event::<NoticeRule>::Init));
-        assert!(!marks.matter(&watcher::Event::InitApply(rule(json!({})))));
+        assert!(!marks.matter(&watcher::Event::InitApply(rule(&json!({})))));
         assert!(marks.matter(&watcher::Event::<NoticeRule>::InitDone));
         assert!(
-            !marks.matter(&watcher::Event::Apply(rule(json!({"resourceVersion": "7"})))),
+            !marks.matter(&watcher::Event::Apply(rule(&json!({"resourceVersion": "7"})))),
             "only its status changed"
         );
     }

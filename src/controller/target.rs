@@ -19,7 +19,7 @@ use crate::message::template;
 /// Longest time of one attempt, unless the target says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Age at which an event is given up, unless the target says otherwise.
-const MAX_AGE: Duration = Duration::from_secs(24 * 3600);
+const MAX_AGE: Duration = Duration::from_hours(24);
 
 /// An `EventTarget`, judged.
 pub(super) struct TargetVerdict {
@@ -118,6 +118,7 @@ mod tests {
     use super::*;
     use crate::controller::secret::SecretsOf;
 
+    #[expect(clippy::needless_pass_by_value, reason = "tables are easier to read with values")]
     fn target(spec: Value) -> EventTarget {
         serde_json::from_value(json!({
             "apiVersion": "notification.pai.dev/v1alpha1", "kind": "EventTarget",

@@ -4,18 +4,20 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt as _;
 use kube::api::ObjectMeta;
 
+use super::bus;
 use super::rule::{self, Cache, RuleVerdict};
 use super::secret::SecretsOf;
 use super::target::{self, TargetVerdict};
 use super::workspace::{self, Access, Surroundings, WorkspaceVerdict};
-use crate::api::condition::{REACHABLE, READY, Reason, Verdict, conditions};
+use crate::api::condition::{REACHABLE, Reason, Verdict, conditions};
 use crate::api::event_bus::EventBusStatus;
 use crate::api::event_target::{ConnectivityTest, EventTargetStatus, LastDelivery, LastOutcome, TestResult};
 use crate::api::names::bus_name;
-use crate::api::notice_rule::{FilterErrors, NoticeRuleStatus};
+use crate::api::notice_rule::{FilterErrors, NoticeRuleStatus, TargetState};
 use crate::api::workspace::{EventBusReference, WorkspaceStatus};
 use crate::api::{EventBus, EventTarget, NoticeRule, Workspace};
 use crate::delivery::book::Summary;
@@ -127,9 +129,13 @@ impl Judgement {
     }
 }
 
-/// A workspace's status.
-pub(super) fn workspace_status(verdict: &WorkspaceVerdict, tally: &Tally<'_>, now: Timestamp) -> WorkspaceStatus {
-    let before = verdict.workspace.status.clone().unwrap_or_default();
+/// A workspace's status. `before` is the one that is stored.
+pub(super) fn workspace_status(
+    verdict: &WorkspaceVerdict,
+    before: Option<&WorkspaceStatus>,
+    tally: &Tally<'_>,
+    now: Timestamp,
+) -> WorkspaceStatus {
     let generation = verdict.workspace.metadata.generation;
     let counts = tally.summary.namespaces.get(&verdict.namespace).filter(|_| verdict.has_its_namespace()).copied();
     WorkspaceStatus {
@@ -138,17 +144,22 @@ pub(super) fn workspace_status(verdict: &WorkspaceVerdict, tally: &Tally<'_>, no
         event_bus: verdict.activated.map(|_| EventBusReference { name: bus_name(&verdict.name()) }),
         activated_at: verdict.activated,
         notices: counts,
-        conditions: conditions(&before.conditions, &verdict.verdicts, generation, now),
+        conditions: conditions(of(before, |status| &status.conditions), &verdict.verdicts, generation, now),
     }
 }
 
-/// A target's status.
-pub(super) fn target_status(verdict: &TargetVerdict, tally: &Tally<'_>, now: Timestamp) -> EventTargetStatus {
-    let before = verdict.object.status.clone().unwrap_or_default();
+/// A target's status. `before` is the one that is stored.
+pub(super) fn target_status(
+    verdict: &TargetVerdict,
+    before: Option<&EventTargetStatus>,
+    tally: &Tally<'_>,
+    now: Timestamp,
+) -> EventTargetStatus {
     let generation = verdict.object.metadata.generation;
     let found = tally.summary.targets.get(&verdict.key);
     let last = found.and_then(|target| target.last.clone());
-    let test = tally.tests.get(&verdict.key).cloned().or(before.connectivity_test);
+    let test =
+        tally.tests.get(&verdict.key).cloned().or_else(|| before.and_then(|status| status.connectivity_test.clone()));
     let reachable = reachable(last.as_ref(), test.as_ref());
     EventTargetStatus {
         observed_generation: generation,
@@ -158,46 +169,70 @@ pub(super) fn target_status(verdict: &TargetVerdict, tally: &Tally<'_>, now: Tim
         deliveries: Some(found.map(|target| target.deliveries).unwrap_or_default()),
         last_delivery: last,
         throttled_until: tally.throttled.get(&verdict.key).copied(),
-        conditions: conditions(&before.conditions, &[verdict.ready.clone(), reachable], generation, now),
+        conditions: conditions(
+            of(before, |status| &status.conditions),
+            &[verdict.ready.clone(), reachable],
+            generation,
+            now,
+        ),
     }
 }
 
 /// What the last message says of the receiver, be it a delivery or a test.
 fn reachable(last: Option<&LastDelivery>, test: Option<&ConnectivityTest>) -> Verdict {
-    let refused = |what: &str, words: String| {
+    let refused = |what: &str, words: &str| {
         let message = format!("{what} was not accepted: {words}");
         Verdict::no(REACHABLE, Reason::Failed, message.trim_end().to_owned())
     };
+    // Where nothing was sent, nothing was learnt.
     let test = test.filter(|test| test.result != TestResult::NotSupported);
-    match (last, test) {
-        (None, None) => Verdict::unknown(REACHABLE, Reason::NotTried, "nothing was sent yet"),
-        (last, Some(test)) if last.is_none_or(|last| last.time < test.time) => match test.result {
-            TestResult::Failed => refused("the last test message", test.message.clone()),
-            TestResult::Succeeded | TestResult::NotSupported => {
-                Verdict::yes(REACHABLE, Reason::Succeeded, "the last test message was accepted")
-            }
-        },
-        (Some(last), _) if last.outcome == LastOutcome::Delivered => {
+    if let Some(test) = test.filter(|test| last.is_none_or(|last| last.time < test.time)) {
+        return if test.result == TestResult::Succeeded {
+            Verdict::yes(REACHABLE, Reason::Succeeded, "the last test message was accepted")
+        } else {
+            refused("the last test message", &test.message)
+        };
+    }
+    match last {
+        None => Verdict::unknown(REACHABLE, Reason::NotTried, "nothing was sent yet"),
+        Some(last) if last.outcome == LastOutcome::Delivered => {
             Verdict::yes(REACHABLE, Reason::Succeeded, "the last message was accepted")
         }
-        (Some(last), _) => {
-            let words = [&last.code, &last.message].into_iter().flatten().map(String::as_str).collect::<Vec<_>>();
-            refused("the last message", words.join(" "))
+        Some(last) => {
+            let words: Vec<_> = [&last.code, &last.message].into_iter().flatten().map(String::as_str).collect();
+            refused("the last message", &words.join(" "))
         }
-        (None, Some(_)) => Verdict::unknown(REACHABLE, Reason::NotTried, "nothing was sent yet"),
     }
 }
 
-/// A rule's status.
-pub(super) fn rule_status(verdict: &RuleVerdict, tally: &Tally<'_>, now: Timestamp) -> NoticeRuleStatus {
-    let before = verdict.object.status.clone().unwrap_or_default();
+/// The types of a rule's sources, each once, in the rule's order.
+fn source_types(rule: &NoticeRule) -> String {
+    let mut types: Vec<&str> = Vec::new();
+    for source in &rule.spec.sources {
+        if !types.contains(&source.kind.as_str()) {
+            types.push(source.kind.as_str());
+        }
+    }
+    types.join(",")
+}
+
+/// A rule's status. `before` is the one that is stored.
+pub(super) fn rule_status(
+    verdict: &RuleVerdict,
+    before: Option<&NoticeRuleStatus>,
+    tally: &Tally<'_>,
+    now: Timestamp,
+) -> NoticeRuleStatus {
     let generation = verdict.object.metadata.generation;
     let key = (verdict.object.namespace().unwrap_or_default(), verdict.object.name_any());
     let found = tally.summary.rules.get(&key);
+    let active = verdict.targets.iter().filter(|target| target.state == TargetState::Active).count();
     NoticeRuleStatus {
         observed_generation: generation,
         edited_at: verdict.edited_at,
         active_since: verdict.active_since,
+        sources: source_types(&verdict.object),
+        targets_active: format!("{active}/{}", verdict.targets.len()),
         quota: Some(verdict.quota),
         targets: verdict.targets.clone(),
         notices: Some(found.map(|rule| rule.notices).unwrap_or_default()),
@@ -206,36 +241,25 @@ pub(super) fn rule_status(verdict: &RuleVerdict, tally: &Tally<'_>, now: Timesta
             .filter_errors
             .get(&key)
             .map(|(count, last)| FilterErrors { count: *count, last: last.clone() }),
-        conditions: conditions(&before.conditions, &verdict.verdicts, generation, now),
+        conditions: conditions(of(before, |status| &status.conditions), &verdict.verdicts, generation, now),
     }
 }
 
-/// A bus's status.
-pub(super) fn bus_status(bus: &EventBus, judgement: &Judgement, now: Timestamp) -> EventBusStatus {
-    let name = &bus.spec.workspace;
-    let workspace = judgement.workspaces.iter().find(|workspace| {
-        workspace.name() == *name
-            && bus.namespace().as_ref() == Some(&workspace.namespace)
-            && bus.name_any() == bus_name(name)
-    });
-    let ready = match workspace {
-        Some(workspace) if workspace.activated.is_some() => {
-            Verdict::yes(READY, Reason::Ready, format!("Workspace {name} is activated"))
-        }
-        Some(_) => {
-            let message = format!("Workspace {name} is not activated; see its conditions");
-            Verdict::no(READY, Reason::WorkspaceNotActivated, message)
-        }
-        None => {
-            let message =
-                format!("no Workspace {name} has this bus; delete it, the operator makes those that are needed");
-            Verdict::no(READY, Reason::NoWorkspace, message)
-        }
-    };
-    let before = bus.status.clone().unwrap_or_default();
+/// A bus's status. `before` is the one that is stored.
+pub(super) fn bus_status(
+    bus: &EventBus,
+    before: Option<&EventBusStatus>,
+    judgement: &Judgement,
+    now: Timestamp,
+) -> EventBusStatus {
+    let ready = bus::judge(bus, &judgement.workspaces);
     let generation = bus.metadata.generation;
-    let conditions = conditions(&before.conditions, &[ready], generation, now);
+    let conditions = conditions(of(before, |status| &status.conditions), &[ready], generation, now);
     EventBusStatus { observed_generation: generation, address: None, conditions }
+}
+
+fn of<S>(status: Option<&S>, conditions: fn(&S) -> &Vec<Condition>) -> &[Condition] {
+    status.map_or(&[], |status| conditions(status).as_slice())
 }
 
 #[cfg(test)]

@@ -93,6 +93,12 @@ impl Lane {
         self.waiting.len()
     }
 
+    /// Whether none waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
     /// Whether nothing waits and nothing is on its way.
     #[must_use]
     pub fn is_idle(&self) -> bool {
@@ -220,9 +226,11 @@ impl Lane {
         let own = after(now, retry::pause(item.attempts, &item.notice));
         self.paused_until = Some(self.paused_until.map_or(lane, |until| until.max(lane)));
         item.not_before = Some(own);
-        // Behind all others, so that they have their turn first; but before what follows for its own subject.
-        let at = self.waiting.iter().position(|other| other.subject == item.subject).unwrap_or(self.waiting.len());
-        self.waiting.insert(at, item);
+        // Its whole subject goes behind the others, so that they have their turn first.
+        let (own_subject, others) = self.waiting.drain(..).partition(|other| other.subject == item.subject);
+        self.waiting = others;
+        self.waiting.push_back(item);
+        self.waiting.extend::<VecDeque<Item>>(own_subject);
         Step::Retry(own.max(lane))
     }
 

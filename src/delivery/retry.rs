@@ -6,7 +6,7 @@ use std::time::Duration;
 /// First pause.
 const FIRST: Duration = Duration::from_secs(1);
 /// Longest pause.
-const LONGEST: Duration = Duration::from_secs(300);
+const LONGEST: Duration = Duration::from_mins(5);
 
 /// The pause after `failures` failures in a row (1 is the first), spread by up to a fifth either way. The spread comes
 /// from `seed`, so that the same failure always gives the same pause and different ones do not come back together.

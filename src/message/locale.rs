@@ -25,7 +25,8 @@ pub(super) struct Words {
     exit: &'static str,
     exit_code: &'static str,
     container: &'static str,
-    place: &'static str,
+    pod: &'static str,
+    node: &'static str,
     restarts: &'static str,
     labels: &'static str,
     template_failed: &'static str,
@@ -94,8 +95,8 @@ fn facts(words: &Words, workspace: &str, event: &Event) -> Vec<Fact> {
     .flatten()
     .collect();
     add(words.exit, Some(exit.join(", ")));
-    let place: Vec<&str> = [text("pod"), text("node")].into_iter().flatten().collect();
-    add(words.place, Some(place.join(" @ ")));
+    add(words.pod, text("pod").map(str::to_owned));
+    add(words.node, text("node").map(str::to_owned));
     add(words.restarts, number("restarts").map(|count| count.to_string()));
     let labels: Vec<String> = subject
         .labels

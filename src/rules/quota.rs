@@ -45,7 +45,8 @@ mod tests {
     #[test]
     fn targets_take_room_in_order_and_missing_ones_take_none() {
         use Fit::{Missing, Over, Within};
-        let table: [(&[Option<i32>], i32, &[Fit], i32); 5] = [
+        type Row = (&'static [Option<i32>], i32, &'static [Fit], i32);
+        let table: [Row; 5] = [
             (&[Some(1), Some(1)], 5, &[Within, Within], 2),
             (&[Some(1), Some(1), Some(1)], 2, &[Within, Within, Over], 2),
             (&[Some(4), Some(3), Some(1)], 5, &[Within, Over, Within], 5),

@@ -104,17 +104,14 @@ impl Told {
 
     fn continues_burst(&mut self, detected: &Detected) -> bool {
         let Some(time) = detected.time.filter(|_| detected.occurrence.contains('@')) else { return false };
-        match self.bursts.iter_mut().find(|(transition, _)| *transition == detected.transition) {
-            Some((_, last)) => {
-                let continues = time.duration_since(*last).abs() < BURST;
-                *last = time.max(*last);
-                continues
-            }
-            None => {
-                self.bursts.push((detected.transition, time));
-                false
-            }
-        }
+        let known = self.bursts.iter_mut().find(|(transition, _)| *transition == detected.transition);
+        let Some((_, last)) = known else {
+            self.bursts.push((detected.transition, time));
+            return false;
+        };
+        let continues = time.duration_since(*last).abs() < BURST;
+        *last = time.max(*last);
+        continues
     }
 }
 
@@ -242,7 +239,7 @@ impl Index {
 
     fn pod_applied(&mut self, view: PodView, known: Known, now: Timestamp) -> Vec<Observation> {
         if let Some(job) = owning_job(&view.metadata) {
-            return self.pod_of_job(&view, job, known, now);
+            return self.pod_of_job(&view, &job, known, now);
         }
         let uid: Box<str> = view.metadata.uid.clone();
         let revision = view.revision();
@@ -262,25 +259,25 @@ impl Index {
     }
 
     /// A Pod of a Job is no subject; it tells of the Job's restarts, preemptions and causes.
-    fn pod_of_job(&mut self, view: &PodView, job: Box<str>, known: Known, now: Timestamp) -> Vec<Observation> {
-        if self.jobs.get(&job).is_some_and(|entry| job::is_finished(&entry.view)) {
+    fn pod_of_job(&mut self, view: &PodView, job: &str, known: Known, now: Timestamp) -> Vec<Observation> {
+        if self.jobs.get(job).is_some_and(|entry| job::is_finished(&entry.view)) {
             return Vec::new();
         }
         let newer = pod::facts(view);
-        let pods = self.facts.entry(job.clone()).or_default();
+        let pods = self.facts.entry(job.into()).or_default();
         match pods.get_mut(&view.metadata.uid) {
             Some(facts) => facts.merge(newer),
             None => {
                 pods.insert(view.metadata.uid.clone(), newer);
             }
         }
-        self.look_at_job(&job, Kind::Pod, view.revision(), known, now)
+        self.look_at_job(job, Kind::Pod, view.revision(), known, now)
     }
 
     fn pod_deleted(&mut self, view: PodView, freshness: Freshness, now: Timestamp) -> Vec<Observation> {
         let uid: Box<str> = view.metadata.uid.clone();
         if let Some(job) = owning_job(&view.metadata) {
-            let observations = self.pod_of_job(&view, job.clone(), Known::Changed(freshness), now);
+            let observations = self.pod_of_job(&view, &job, Known::Changed(freshness), now);
             // The facts outlive the Pod while its Job is there: a preemption is still the cause after the Pod has gone.
             if !self.jobs.contains_key(&job)
                 && let Some(pods) = self.facts.get_mut(&job)

@@ -20,11 +20,11 @@ use tokio::sync::mpsc;
 /// Objects asked for at once. A page of 500 Pods is about 3 MB of JSON.
 const PAGE: u32 = 500;
 /// Longest wait for one page.
-const LIST_DEADLINE: Duration = Duration::from_secs(60);
+const LIST_DEADLINE: Duration = Duration::from_mins(1);
 /// How long the server keeps one watch open, in seconds. Bookmarks come about once a minute meanwhile.
 const WATCH_SECONDS: u32 = 240;
 /// Silence after which a watch is given up for dead: longer than the pause between two bookmarks.
-const SILENCE: Duration = Duration::from_secs(120);
+const SILENCE: Duration = Duration::from_mins(2);
 /// Longest pause between two tries.
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
 
@@ -211,19 +211,15 @@ impl<T: Watched, M> State<'_, T, M> {
             for object in page.items {
                 self.sink.send(Change::Listed(object)).await?;
             }
-            match page.metadata.next.filter(|token| !token.is_empty()) {
-                Some(token) => {
-                    params.continue_token = Some(token);
-                    page = self.page(&params).await?;
-                }
-                None => {
-                    self.listed = revision;
-                    self.position = Some(since.unwrap_or(revision));
-                    // A checkpoint is good once: after that, memory knows more.
-                    self.checkpoint = None;
-                    return self.sink.send(Change::ListEnded { revision }).await;
-                }
-            }
+            let Some(token) = page.metadata.next.filter(|token| !token.is_empty()) else {
+                self.listed = revision;
+                self.position = Some(since.unwrap_or(revision));
+                // A checkpoint is good once: after that, memory knows more.
+                self.checkpoint = None;
+                return self.sink.send(Change::ListEnded { revision }).await;
+            };
+            params.continue_token = Some(token);
+            page = self.page(&params).await?;
         }
     }
 

@@ -47,7 +47,7 @@ const EXPECTED: [(&str, &[&str], usize); 5] = [
 ];
 
 /// How long the workloads may take until the last message is there.
-const DEADLINE: Duration = Duration::from_secs(120);
+const DEADLINE: Duration = Duration::from_mins(2);
 /// How long nothing more may come afterwards.
 const QUIET: Duration = Duration::from_secs(3);
 

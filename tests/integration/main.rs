@@ -8,6 +8,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::needless_pass_by_value,
     clippy::disallowed_methods,
     dead_code,
     reason = "tests, with support that not all of them use"

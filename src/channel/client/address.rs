@@ -63,7 +63,7 @@ const fn is_link_local(v6: Ipv6Addr) -> bool {
     v6.is_unicast_link_local()
 }
 
-/// 64:ff9b::/96 (NAT64) and 2002::/16 (6to4) carry an IPv4 address that a gateway would connect to.
+/// `64:ff9b::/96` (NAT64) and `2002::/16` (6to4) carry an IPv4 address that a gateway would connect to.
 fn embeds_refused(v6: Ipv6Addr) -> bool {
     let [s0, s1, s2, _, _, _, s6, s7] = v6.segments();
     let join = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));

@@ -125,7 +125,7 @@ fn an_own_text_goes_out_as_it_is_with_the_content_type_that_it_has() {
 
 #[test]
 fn the_status_is_the_verdict() {
-    let minute = Some(Duration::from_secs(60));
+    let minute = Some(Duration::from_mins(1));
     let table: [(u16, Option<Duration>, &str); 14] = [
         (200, None, "delivered"),
         (204, None, "delivered"),

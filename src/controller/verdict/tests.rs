@@ -1,6 +1,5 @@
 //! The whole, judged: each test changes one thing about a workspace with one rule and one target, all of it in order.
 
-use kube::api::ObjectMeta;
 use serde_json::{Value, json};
 
 use super::*;
@@ -17,6 +16,7 @@ fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "reads better in the tests")]
 fn object<K: serde::de::DeserializeOwned>(kind: &str, namespace: Option<&str>, name: &str, spec: Value) -> K {
     serde_json::from_value(json!({
         "apiVersion": "notification.pai.dev/v1alpha1", "kind": kind, "spec": spec,
@@ -53,11 +53,7 @@ fn access(missing: Result<Option<&str>, ()>) -> Access {
 }
 
 fn world() -> World {
-    let bus = EventBus {
-        metadata: ObjectMeta::default(),
-        spec: crate::api::event_bus::EventBusSpec::default(),
-        status: None,
-    };
+    let bus = object("EventBus", Some("vision"), "pai-system-vision", json!({"workspace": "vision"}));
     World {
         workspaces: vec![workspace("vision")],
         buses: HashMap::from([(("vision".to_owned(), "pai-system-vision".to_owned()), bus)]),
@@ -185,6 +181,17 @@ fn a_namespace_belongs_to_the_older_workspace_whatever_their_order() {
 }
 
 #[test]
+fn a_bus_is_ready_with_its_workspace_and_one_made_by_hand_belongs_to_nobody() {
+    let bus = |name: &str| object("EventBus", Some("vision"), name, json!({"workspace": "vision"}));
+    let on = judged(|_| {});
+    assert!(crate::controller::bus::judge(&bus("pai-system-vision"), &on.workspaces).is_true());
+    assert_eq!(crate::controller::bus::judge(&bus("mine"), &on.workspaces).reason, Reason::NoWorkspace);
+    let off = judged(|world| world.workspaces[0].spec.activate = false);
+    let verdict = crate::controller::bus::judge(&bus("pai-system-vision"), &off.workspaces);
+    assert_eq!(verdict.reason, Reason::WorkspaceNotActivated);
+}
+
+#[test]
 fn a_status_says_what_became_of_the_notices_and_settles() {
     let judgement = judged(|_| {});
     let key = TargetKey { namespace: "vision".to_owned(), name: "oncall".to_owned() };
@@ -202,7 +209,8 @@ fn a_status_says_what_became_of_the_notices_and_settles() {
     };
     let (throttled, filter_errors, tests) = (HashMap::new(), HashMap::new(), HashMap::new());
     let tally = Tally { summary: &summary, throttled: &throttled, filter_errors: &filter_errors, tests: &tests };
-    let status = target_status(&judgement.targets[&key], &tally, at(BOUND));
+    let status =
+        target_status(&judgement.targets[&key], judgement.targets[&key].object.status.as_ref(), &tally, at(BOUND));
     assert_eq!((status.deliveries, status.channel.as_deref()), (Some(counts), Some("HTTP")));
     let reachable = condition::find(&status.conditions, REACHABLE).unwrap();
     assert_eq!(
@@ -211,7 +219,15 @@ fn a_status_says_what_became_of_the_notices_and_settles() {
     );
     // What was written is what the next judgement comes to, however much later: nothing is written again.
     let again = judged(|world| world.targets[0].status = Some(status.clone()));
-    assert_eq!(target_status(&again.targets[&key], &tally, at("2027-01-01T00:00:00Z")), status);
+    assert_eq!(
+        target_status(
+            &again.targets[&key],
+            again.targets[&key].object.status.as_ref(),
+            &tally,
+            at("2027-01-01T00:00:00Z")
+        ),
+        status
+    );
 }
 
 #[test]
@@ -261,9 +277,9 @@ fn what_cannot_be_read_says_so_and_a_target_still_holds_its_deliveries() {
     let (summary, none) = (Summary::default(), HashMap::new());
     let tally = Tally { summary: &summary, throttled: &none, filter_errors: &HashMap::new(), tests: &HashMap::new() };
     let now = at(BOUND);
-    let workspace = workspace_status(judgement.workspaces.last().unwrap(), &tally, now);
-    let target = target_status(judgement.targets.values().next().unwrap(), &tally, now);
-    let rule = rule_status(judgement.rules.last().unwrap(), &tally, now);
+    let workspace = workspace_status(judgement.workspaces.last().unwrap(), None, &tally, now);
+    let target = target_status(judgement.targets.values().next().unwrap(), None, &tally, now);
+    let rule = rule_status(judgement.rules.last().unwrap(), None, &tally, now);
     for conditions in [workspace.conditions, target.conditions, rule.conditions] {
         let ready = condition::find(&conditions, READY).unwrap();
         assert_eq!((ready.status.as_str(), ready.reason.as_str()), ("False", "Undecodable"));
@@ -275,12 +291,14 @@ fn what_cannot_be_read_says_so_and_a_target_still_holds_its_deliveries() {
     assert_eq!(rules_in_force(&judgement), ["nightly"]);
 }
 
+type Change = fn(&mut World);
+
 #[test]
 fn a_bus_is_ready_only_where_its_workspace_is_activated() {
     let bus = |namespace: &str, workspace: &str| -> EventBus {
         object("EventBus", Some(namespace), "pai-system-vision", json!({"workspace": workspace}))
     };
-    let table: [(EventBus, fn(&mut World), &str); 5] = [
+    let table: [(EventBus, Change, &str); 5] = [
         (bus("vision", "vision"), |_| {}, "Ready"),
         (bus("vision", "vision"), |w| w.workspaces[0].spec.activate = false, "WorkspaceNotActivated"),
         (bus("vision", "vision"), |w| w.workspaces.clear(), "NoWorkspace"),
@@ -288,7 +306,7 @@ fn a_bus_is_ready_only_where_its_workspace_is_activated() {
         (bus("vision", "other"), |_| {}, "NoWorkspace"),
     ];
     for (bus, change, reason) in table {
-        let status = bus_status(&bus, &judged(change), at(BOUND));
+        let status = bus_status(&bus, None, &judged(change), at(BOUND));
         assert_eq!(status.conditions[0].reason, reason, "{:?} {}", bus.metadata.namespace, bus.spec.workspace);
     }
 }
@@ -305,6 +323,6 @@ fn the_notices_of_a_namespace_are_counted_for_its_own_workspace_alone() {
     let none = HashMap::new();
     let tally = Tally { summary: &summary, throttled: &none, filter_errors: &HashMap::new(), tests: &HashMap::new() };
     let shown: Vec<_> =
-        judgement.workspaces.iter().map(|verdict| workspace_status(verdict, &tally, at(BOUND)).notices).collect();
+        judgement.workspaces.iter().map(|verdict| workspace_status(verdict, None, &tally, at(BOUND)).notices).collect();
     assert_eq!(shown, [Some(counts), None]);
 }

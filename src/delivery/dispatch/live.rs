@@ -77,7 +77,7 @@ impl Live {
                 status.deliveries.push(waiting);
             }
         }
-        status.phase = NoticeStatus::phase_of(&status.deliveries);
+        status.sum_up();
         let shown = notice.status.is_some();
         Self { notice: Arc::new(notice), status, writing: false, dirty: false, shown }
     }
@@ -153,7 +153,7 @@ impl Live {
     }
 
     fn changed(&mut self) {
-        self.status.phase = NoticeStatus::phase_of(&self.status.deliveries);
+        self.status.sum_up();
         self.dirty = true;
     }
 }
@@ -164,13 +164,14 @@ mod tests {
 
     use super::*;
     use crate::api::notice::Phase;
+    use DeliveryState::{Delivered, Failed, Pending, Skipped};
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
     }
 
     /// A Notice for these targets, with this status.
-    fn live(targets: &[&str], status: serde_json::Value) -> Live {
+    fn live(targets: &[&str], status: &serde_json::Value) -> Live {
         let deliveries: Vec<_> = targets.iter().map(|target| json!({"target": target, "rules": ["all"]})).collect();
         let event = json!({"id": "e1", "source": "DLCJob", "transition": "Failed", "events": ["JobFailed"], "time": at(0),
             "observedTime": at(0), "subject": {"kind": "Job", "namespace": "vision", "name": "nightly", "uid": "u1"}});
@@ -185,7 +186,7 @@ mod tests {
     }
 
     fn waiting(targets: &[&str]) -> Live {
-        live(targets, serde_json::Value::Null)
+        live(targets, &serde_json::Value::Null)
     }
 
     fn delivered(second: i64) -> Note {
@@ -210,7 +211,7 @@ mod tests {
         assert_eq!((pending(&fresh), fresh.status.phase, fresh.dirty), (vec!["a", "b"], Phase::Pending, false));
         let status =
             json!({"phase": "Delivered", "deliveries": [{"target": "a", "state": "Delivered", "attempts": 2}]});
-        let known = live(&["a", "b"], status);
+        let known = live(&["a", "b"], &status);
         assert_eq!((pending(&known), known.status.phase), (vec!["b"], Phase::Pending));
         assert_eq!(known.status.deliveries.first().map(|delivery| delivery.attempts), Some(2));
     }
@@ -219,7 +220,7 @@ mod tests {
     fn each_note_leaves_what_it_says_and_nothing_of_what_was_before() {
         let before = || {
             let mut live = waiting(&["a"]);
-            assert_eq!(live.note("a", 1, retry(1)), DeliveryState::Pending);
+            assert_eq!(live.note("a", 1, retry(1)), Pending);
             live
         };
         let status = |state, last, next, delivered: Option<i64>, code: &str, message: Option<&str>| DeliveryStatus {
@@ -232,7 +233,6 @@ mod tests {
             code: Some(code.to_owned()),
             message: message.map(str::to_owned),
         };
-        use DeliveryState::{Delivered, Failed, Pending, Skipped};
         let expired = Note::Expired { message: "too old".to_owned() };
         let skipped = Note::Skipped { code: "Suspended", message: "the target is suspended".to_owned() };
         let table = [
@@ -266,7 +266,7 @@ mod tests {
     fn a_note_on_a_target_that_the_notice_does_not_have_changes_nothing() {
         let mut live = waiting(&["a"]);
         let before = live.status.clone();
-        assert_eq!(live.note("b", 3, delivered(1)), DeliveryState::Skipped);
+        assert_eq!(live.note("b", 3, delivered(1)), Skipped);
         assert_eq!((live.status.clone(), live.dirty), (before, false));
     }
 
@@ -299,7 +299,7 @@ mod tests {
         live.reopen(None);
         live.note("a", 2, delivered(8));
         let delivery = live.status.deliveries.first().unwrap();
-        assert_eq!((delivery.state, delivery.attempts, delivery.message.as_ref()), (DeliveryState::Delivered, 2, None));
+        assert_eq!((delivery.state, delivery.attempts, delivery.message.as_ref()), (Delivered, 2, None));
         assert_eq!(live.status.phase, Phase::Delivered);
     }
 }

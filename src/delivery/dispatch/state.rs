@@ -28,7 +28,7 @@ use crate::watch::stream::Change;
 /// A Notice that waits for longer than this shows that it does; one that goes out at once needs no such write.
 const SHOW_WAITING: SignedDuration = SignedDuration::from_secs(1);
 /// Longest sleep between two looks at the lanes.
-const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
+const LONGEST_SLEEP: Duration = Duration::from_hours(1);
 
 pub(super) struct Dispatcher {
     client: Client,
@@ -413,7 +413,7 @@ impl Dispatcher {
         let label = AttemptLabel { channel: channel.map_or("unknown", |c| c.name()), outcome: outcome.label() };
         self.metrics.attempts.get_or_create(&label).inc();
         self.metrics.attempt_seconds.observe(took.as_secs_f64());
-        let limits = channel.map_or(FALLBACK, |channel| channel.limits());
+        let limits = channel.map_or(FALLBACK, crate::channel::Channel::limits);
         let (notice, attempts) = (item.notice.clone(), item.attempts.saturating_add(1));
         let step = self.lanes.entry(key.clone()).or_default().finished(item, outcome, now, &limits);
         tracing::info!(
@@ -514,7 +514,7 @@ impl Dispatcher {
 const FALLBACK: channel::Limits = channel::Limits {
     rate_per_minute: None,
     concurrency: 1,
-    throttle_pause: Duration::from_secs(60),
+    throttle_pause: Duration::from_mins(1),
     idempotent: false,
 };
 

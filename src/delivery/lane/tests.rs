@@ -16,13 +16,15 @@ fn item(name: &str, subject: &str) -> Item {
 }
 
 fn rules(rate_per_minute: Option<u32>, concurrency: usize) -> Rules {
-    let limits = Limits { rate_per_minute, concurrency, throttle_pause: Duration::from_secs(600), idempotent: true };
-    Rules { limits, max_age: Duration::from_secs(86_400) }
+    let limits = Limits { rate_per_minute, concurrency, throttle_pause: Duration::from_mins(10), idempotent: true };
+    Rules { limits, max_age: Duration::from_hours(24) }
 }
 
 fn lane(items: &[(&str, &str)]) -> Lane {
     let mut lane = Lane::default();
-    items.iter().for_each(|(name, subject)| lane.push(item(name, subject)));
+    for (name, subject) in items {
+        lane.push(item(name, subject));
+    }
     lane
 }
 
@@ -75,7 +77,7 @@ fn one_message_that_always_fails_does_not_hold_up_the_others() {
     let mut now = at(0);
     let mut names = Vec::new();
     for _ in 0..40 {
-        now = now + SignedDuration::from_millis(500);
+        now += SignedDuration::from_millis(500);
         if let Next::Send(item) = lane.next(now, &rules) {
             names.push(item.notice.name.clone());
             let outcome = if item.notice.name == "poison" { transient() } else { delivered() };
@@ -138,7 +140,9 @@ fn a_target_that_comes_back_gets_everything_at_once() {
 fn the_budget_is_never_exceeded_in_any_minute() {
     let names: Vec<String> = (0..60).map(|n| format!("n{n}")).collect();
     let mut lane = Lane::default();
-    names.iter().for_each(|name| lane.push(item(name, name)));
+    for name in &names {
+        lane.push(item(name, name));
+    }
     let rules = rules(Some(20), 1);
     let (mut now, mut times) = (at(0), Vec::new());
     while times.len() < 60 {
@@ -146,7 +150,7 @@ fn the_budget_is_never_exceeded_in_any_minute() {
             Next::Send(item) => {
                 times.push(now);
                 lane.finished(item, &delivered(), now, &rules.limits);
-                now = now + SignedDuration::from_millis(10);
+                now += SignedDuration::from_millis(10);
             }
             Next::Wait(Some(until)) => now = until,
             other => panic!("{other:?}"),

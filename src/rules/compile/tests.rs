@@ -6,10 +6,12 @@ use crate::lifecycle::event_type::Cause;
 use crate::lifecycle::{Subject, Transition};
 use crate::rules::{ActiveRule, WorkspacePolicy};
 
+#[expect(clippy::needless_pass_by_value, reason = "tables are easier to read with values")]
 fn rule(source: Value) -> Result<CompiledRule, RuleError> {
     rules(json!([source]))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "tables are easier to read with values")]
 fn rules(sources: Value) -> Result<CompiledRule, RuleError> {
     let spec: NoticeRuleSpec = serde_json::from_value(json!({"sources": sources, "targets": [{"name": "t"}]})).unwrap();
     compile(&spec)

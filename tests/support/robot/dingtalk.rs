@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use super::{Checked, Incoming, Inspect, Memory, Verdict};
 
 const MAX_BYTES: usize = 20_000;
-const MAX_SKEW: Duration = Duration::from_secs(3600);
-const MINUTE: Duration = Duration::from_secs(60);
+const MAX_SKEW: Duration = Duration::from_hours(1);
+const MINUTE: Duration = Duration::from_mins(1);
 
 /// How a robot is set up.
 #[derive(Clone, Debug)]
@@ -48,7 +48,7 @@ impl Robot {
     /// Takes 20 messages in a minute, and after one more none for ten minutes.
     #[must_use]
     pub fn with_real_budget(self) -> Self {
-        self.with_budget(20, Duration::from_secs(600))
+        self.with_budget(20, Duration::from_mins(10))
     }
 
     /// Takes that many messages in a minute, and after one more none for `penalty`.

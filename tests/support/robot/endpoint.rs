@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{Checked, Incoming, Inspect, Memory, Verdict};
 
-const MAX_SKEW: Duration = Duration::from_secs(300);
+const MAX_SKEW: Duration = Duration::from_mins(5);
 
 /// How an endpoint is set up.
 #[derive(Clone, Debug)]
