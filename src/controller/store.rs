@@ -54,14 +54,15 @@ struct NamespaceSecrets {
 }
 
 impl Stores {
-    pub(super) fn start(client: &Client, tasks: &Tasks, changed: &Arc<Notify>) -> Self {
+    /// Starts every watch. Changes of bindings wake `bound`, which asks what they give; all others wake `changed`.
+    pub(super) fn start(client: &Client, tasks: &Tasks, changed: &Arc<Notify>, bound: &Arc<Notify>) -> Self {
         let bindings = watcher::Config::default().fields(&format!("metadata.name={SERVICE_ROLE}"));
         let kinds = Kinds {
             workspaces: keep("workspaces", Api::all(client.clone()), watcher::Config::default(), tasks, changed),
             buses: keep("eventbuses", Api::all(client.clone()), watcher::Config::default(), tasks, changed),
             targets: keep("eventtargets", Api::all(client.clone()), watcher::Config::default(), tasks, changed),
             rules: keep("noticerules", Api::all(client.clone()), watcher::Config::default(), tasks, changed),
-            bindings: keep("rolebindings", Api::all(client.clone()), bindings, tasks, changed),
+            bindings: keep("rolebindings", Api::all(client.clone()), bindings, tasks, bound),
             namespaces: keep_namespaces(client, tasks, changed),
         };
         Self { kinds, secrets: HashMap::new(), client: client.clone(), tasks: tasks.clone(), changed: changed.clone() }
