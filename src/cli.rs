@@ -1,6 +1,7 @@
 //! The command line.
 
 pub mod crds;
+pub mod simulate;
 
 use clap::{Parser, Subcommand};
 
@@ -21,6 +22,8 @@ enum Command {
     Run(Box<RunArgs>),
     /// Print the `CustomResourceDefinitions` as YAML.
     Crds(crds::CrdsArgs),
+    /// Show, without a cluster, which Notices objects in files would make and what would be sent.
+    Simulate(simulate::SimulateArgs),
 }
 
 impl Cli {
@@ -35,6 +38,7 @@ impl Cli {
                 Ok(supervise::run(*args).await?)
             }
             Command::Crds(args) => crds::run(&args),
+            Command::Simulate(args) => simulate::run(&args),
         }
     }
 }

@@ -38,6 +38,18 @@ pub struct Request {
     pub body: Vec<u8>,
 }
 
+impl Request {
+    /// The headers as they will be sent: of two with one name, the later one, which is the target's own.
+    #[must_use]
+    pub fn header_map(&self) -> HeaderMap {
+        let mut map = HeaderMap::with_capacity(self.headers.len());
+        for (name, value) in &self.headers {
+            map.insert(name, value.clone());
+        }
+        map
+    }
+}
+
 impl std::fmt::Debug for Request {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let host = self.url.host_str().unwrap_or_default();
@@ -142,8 +154,8 @@ impl Client {
     }
 
     async fn exchange(&self, request: Request, now: Timestamp) -> Result<Reply, CallError> {
-        let Request { method, url, headers, body } = request;
-        let headers: HeaderMap = headers.into_iter().collect();
+        let headers = request.header_map();
+        let Request { method, url, headers: _, body } = request;
         let sending = self.inner.request(method, url).headers(headers).body(body).send();
         let mut response = sending.await.map_err(|error| classify(&error))?;
         let mut reply = Reply {

@@ -136,7 +136,7 @@ pub async fn run(
         match standing {
             Ok(Standing::Ours) => {
                 confirmed = Some(began);
-                if !leading.send_replace(true) {
+                if announce(leading) {
                     tracing::info!(identity = candidate.identity, "leading");
                 }
             }
@@ -152,6 +152,12 @@ pub async fn run(
             },
         }
     }
+}
+
+/// Tells that this replica leads; whether that is news. Renewals are not: whoever listens takes over once, not every few
+/// seconds.
+fn announce(leading: &watch::Sender<bool>) -> bool {
+    leading.send_if_modified(|leads| !std::mem::replace(leads, true))
 }
 
 async fn reached(until: Option<Instant>) {

@@ -4,6 +4,8 @@
 //! back. So one slow, dead or hostile target cannot delay another.
 
 mod live;
+mod outcome;
+mod sending;
 mod state;
 
 use std::sync::Arc;
@@ -12,6 +14,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use jiff::Timestamp;
 use kube::api::ListParams;
+use kube::core::DeserializeGuard;
 use kube::{Api, Client};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -25,7 +28,7 @@ use super::targets::{RuleTemplates, TargetKey, TargetTable};
 use crate::api::Notice;
 use crate::channel::{self, Outcome};
 use crate::cluster::clock::Clock;
-use crate::cluster::deadline;
+use crate::cluster::deadline::{self, ApiError};
 use crate::cluster::tasks::Tasks;
 use crate::rules::Policy;
 use crate::watch::stream::Change;
@@ -140,26 +143,43 @@ pub async fn run(delivering: Delivering, stop: CancellationToken) {
     }
 }
 
-/// Reads every Notice with open deliveries and reports it. Reads on until it has succeeded.
+/// Reads every stored Notice and reports them in the order of their events, so that one subject's open ones go out as
+/// they happened. Reads on until it has succeeded. One that does not decode is left out.
 async fn find_open(client: Client, reports: mpsc::UnboundedSender<Report>) {
-    let api: Api<Notice> = Api::all(client);
-    let mut params = ListParams::default().limit(PAGE);
-    loop {
-        match deadline::read(api.list(&params)).await {
-            Ok(page) => {
-                for notice in page.items {
-                    let _ = reports.send(Report::Found(Box::new(notice)));
-                }
-                match page.metadata.continue_.filter(|token| !token.is_empty()) {
-                    Some(token) => params.continue_token = Some(token),
-                    None => return,
-                }
-            }
+    let api: Api<DeserializeGuard<Notice>> = Api::all(client);
+    let mut found = loop {
+        match list_all(&api).await {
+            Ok(found) => break found,
             Err(error) => {
                 tracing::warn!(%error, "could not read the stored Notices yet");
-                params.continue_token = None;
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
+        }
+    };
+    found.sort_by_key(|notice| (notice.spec.event.time, notice.spec.event.observed_time));
+    for notice in found {
+        let _ = reports.send(Report::Found(Box::new(notice)));
+    }
+}
+
+async fn list_all(api: &Api<DeserializeGuard<Notice>>) -> Result<Vec<Notice>, ApiError> {
+    let mut params = ListParams::default().limit(PAGE);
+    let mut found = Vec::new();
+    loop {
+        let page = deadline::read(api.list(&params)).await?;
+        for guard in page.items {
+            match guard.0 {
+                Ok(notice) => found.push(notice),
+                Err(bad) => tracing::error!(
+                    notice = bad.metadata.name,
+                    error = bad.error,
+                    "a Notice does not decode and is left out"
+                ),
+            }
+        }
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => params.continue_token = Some(token),
+            None => return Ok(found),
         }
     }
 }

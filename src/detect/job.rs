@@ -184,8 +184,10 @@ fn has_run(job: &JobView, pods: &[PodFacts]) -> bool {
 }
 
 fn is_running(job: &JobView, pods: &[PodFacts]) -> bool {
-    // Servers before 1.24 leave `ready` out.
-    job.status.ready.map_or_else(|| first_ready(job, pods).is_some(), |ready| ready > 0)
+    // Servers before 1.24 leave `ready` out, and every server does until its first look at the Job. A Pod may be ready
+    // before that; then the start is not known yet, which the run is told apart by.
+    let by_pods = || job.status.start_time.is_some() && first_ready(job, pods).is_some();
+    job.status.ready.map_or_else(by_pods, |ready| ready > 0)
 }
 
 /// When the first Pod of the present run was ready. Pods from before a suspension are of an earlier run.

@@ -4,7 +4,7 @@
 //! does not vouch for. A rule that becomes active is shown what happened lately, since it may have been there before the
 //! operator saw it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -25,6 +25,8 @@ use crate::watch::recent::Recent;
 use crate::watch::task::Sighting;
 use crate::watch::{Kind, Observation};
 
+/// Marks that are kept at most.
+const MARKS: usize = 100;
 /// How often the checkpoint is written, if there was progress.
 const SAVE_EVERY: Duration = Duration::from_secs(2);
 /// On a leader, only what happened this lately is kept for rules that appear late.
@@ -67,6 +69,8 @@ struct Recorder {
     policy: Arc<Policy>,
     leading: bool,
     saved: Positions,
+    /// How far each kind had been seen at each of the last saves.
+    marks: VecDeque<(Timestamp, Positions)>,
 }
 
 /// Records until `stop` is cancelled; then writes the checkpoint once more.
@@ -93,6 +97,7 @@ pub async fn run(mut recording: Recording, mut sightings: mpsc::UnboundedReceive
         policy,
         leading: false,
         saved: Positions::new(),
+        marks: VecDeque::new(),
     };
     if *leadership.borrow_and_update() {
         recorder.take_over().await;
@@ -265,9 +270,22 @@ impl Recorder {
                 }
             }
         }
-        if self.progress.values().all(|progress| progress.open() == 0) {
-            self.recording.checkpointed.send_replace(Some(now));
+        self.vouch(now);
+    }
+
+    /// Tells since when the stored checkpoint vouches: for everything that had been seen at the time told.
+    fn vouch(&mut self, now: Timestamp) {
+        let seen = self.progress.iter().map(|(kind, progress)| (*kind, progress.seen())).collect();
+        self.marks.push_back((now, seen));
+        let vouched = |mark: &(Timestamp, Positions)| {
+            mark.1.iter().all(|(kind, seen)| self.saved.get(kind).is_some_and(|saved| saved >= seen))
+        };
+        while self.marks.front().is_some_and(vouched) {
+            let (at, _) = self.marks.pop_front().unwrap_or_default();
+            self.recording.checkpointed.send_replace(Some(at));
         }
+        // Something is stuck: what it holds up stays held up, the marks between are of no use.
+        self.marks.truncate(MARKS);
     }
 }
 

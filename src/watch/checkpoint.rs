@@ -35,6 +35,12 @@ impl Progress {
         self.seen = self.seen.max(revision);
     }
 
+    /// Up to where everything was seen.
+    #[must_use]
+    pub const fn seen(&self) -> u64 {
+        self.seen
+    }
+
     /// An observation made at `revision` awaits its Notice.
     pub fn opened(&mut self, revision: u64) {
         *self.open.entry(revision).or_default() += 1;

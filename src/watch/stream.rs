@@ -15,6 +15,7 @@ use kube::core::params::{ListParams, WatchParams};
 use kube::core::{Request, WatchEvent};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
 /// Objects asked for at once. A page of 500 Pods is about 3 MB of JSON.
@@ -25,6 +26,8 @@ const LIST_DEADLINE: Duration = Duration::from_mins(1);
 const WATCH_SECONDS: u32 = 240;
 /// Silence after which a watch is given up for dead: longer than the pause between two bookmarks.
 const SILENCE: Duration = Duration::from_mins(2);
+/// Two watches begin at least this long after each other.
+const SHORTEST_WATCH: Duration = Duration::from_millis(500);
 /// Longest pause between two tries.
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
 
@@ -111,12 +114,12 @@ impl From<kube::Error> for WatchError {
     }
 }
 
-/// A page of a list; items that are no objects of the kind cannot fail it, because `T` decodes leniently.
+/// A page of a list. Its items are decoded one by one, so that one that does not decode cannot fail the others.
 #[derive(Deserialize)]
-struct Page<T> {
+struct Page {
     metadata: PageMeta,
-    #[serde(default = "Vec::new")]
-    items: Vec<T>,
+    #[serde(default)]
+    items: Vec<Box<RawValue>>,
 }
 
 #[derive(Deserialize)]
@@ -208,8 +211,11 @@ impl<T: Watched, M> State<'_, T, M> {
         self.sink.send(Change::ListStarted { since }).await?;
         loop {
             let revision = page.metadata.revision();
-            for object in page.items {
-                self.sink.send(Change::Listed(object)).await?;
+            for item in page.items {
+                match serde_json::from_str(item.get()) {
+                    Ok(object) => self.sink.send(Change::Listed(object)).await?,
+                    Err(error) => tracing::warn!(path = self.path, %error, "skipped an object that does not decode"),
+                }
             }
             let Some(token) = page.metadata.next.filter(|token| !token.is_empty()) else {
                 self.listed = revision;
@@ -223,9 +229,9 @@ impl<T: Watched, M> State<'_, T, M> {
         }
     }
 
-    async fn page(&self, params: &ListParams) -> Result<Page<T>, WatchError> {
+    async fn page(&self, params: &ListParams) -> Result<Page, WatchError> {
         let request = Request::new(self.path).list(params).map_err(kube::Error::BuildRequest)?;
-        let answer = tokio::time::timeout(LIST_DEADLINE, self.client.request::<Page<T>>(request)).await;
+        let answer = tokio::time::timeout(LIST_DEADLINE, self.client.request::<Page>(request)).await;
         Ok(answer.map_err(|_| WatchError::Deadline)??)
     }
 
@@ -235,10 +241,15 @@ impl<T: Watched, M> State<'_, T, M> {
         let opening = tokio::time::timeout(LIST_DEADLINE, self.client.request_events::<T>(request)).await;
         let stream = opening.map_err(|_| WatchError::Deadline)??;
         let mut stream = std::pin::pin!(stream);
+        let opened = tokio::time::Instant::now();
         loop {
             match tokio::time::timeout(SILENCE, stream.next()).await {
                 // The server closes a watch when its time is up; the next one goes on where this one was.
-                Ok(None) | Err(_) => return Ok(()),
+                Ok(None) | Err(_) => {
+                    // A server that closes at once must not be asked in a tight loop.
+                    tokio::time::sleep_until(opened + SHORTEST_WATCH).await;
+                    return Ok(());
+                }
                 Ok(Some(Err(kube::Error::SerdeError(error)))) => {
                     tracing::warn!(path = self.path, %error, "skipped a watch event that is not valid JSON");
                 }

@@ -48,6 +48,15 @@ async fn a_leader_renews_every_three_seconds_then_hurries_and_gives_up_before_an
     assert!(GIVE_UP < LEASE);
 }
 
+#[test]
+fn a_renewal_is_no_news() {
+    let (leading, mut listener) = watch::channel(false);
+    assert!(announce(&leading));
+    assert!(*listener.borrow_and_update());
+    assert!(!announce(&leading));
+    assert!(!listener.has_changed().unwrap(), "nobody takes over again");
+}
+
 /// An API server that holds one Lease.
 #[derive(Clone, Default)]
 struct Server(Arc<Mutex<Held>>);

@@ -192,6 +192,13 @@ fn a_server_that_does_not_count_ready_pods_is_helped_by_the_pods() {
 }
 
 #[test]
+fn a_pod_that_is_ready_before_the_controller_has_noted_the_start_does_not_make_a_run_of_its_own() {
+    proves(&job(&json!({})), &[ready_pod("10:00:02")], Present, &[]);
+    let noted = job(&json!({"ready": 1, "startTime": at("10:00:01")}));
+    proves(&noted, &[ready_pod("10:00:02")], Present, &["Running[10:00:01]@10:00:02"]);
+}
+
+#[test]
 fn a_job_whose_pods_were_ready_once_is_not_queued_again() {
     let waiting = job(&json!({"ready": 0, "active": 1, "startTime": at("10:00:01")}));
     proves(&waiting, &[ready_pod("10:00:07")], Present, &[]);

@@ -1,0 +1,78 @@
+//! `pai-notification simulate`: which Notices objects in files would make, and the exact requests that would be sent.
+//!
+//! Needs no cluster. What the operator decides is decided by the operator's own code; only what the API server and
+//! the controller would bring (which workspaces are in force, which targets are resolved) is made up from the files.
+//! From [`read`] (files to documents) over [`input`] (documents to objects) and [`force`] (what is in force) to
+//! [`simulation`] and its [`report`].
+
+mod force;
+mod input;
+mod problem;
+mod read;
+mod redact;
+mod report;
+mod simulation;
+
+use std::io::Write as _;
+
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
+use jiff::Timestamp;
+
+use crate::cluster::clock::{Clock as _, SystemClock};
+use redact::Secrecy;
+
+/// Flags of `simulate`.
+#[derive(Args, Debug)]
+pub struct SimulateArgs {
+    /// A file with objects in YAML or JSON; - for the standard input; or a directory, for its *.yaml, *.yml and *.json.
+    /// May be given several times.
+    #[arg(short = 'f', long = "file", required = true, value_name = "FILE")]
+    files: Vec<String>,
+    /// The time of the simulation in RFC 3339, such as 2026-01-01T00:00:00Z. Default: the clock's.
+    #[arg(long, value_name = "TIME")]
+    now: Option<Timestamp>,
+    /// Print secrets instead of ***.
+    #[arg(long)]
+    reveal: bool,
+    /// Form of the output.
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    output: Output,
+}
+
+/// Form of the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// For programs.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// Simulates and prints.
+///
+/// # Errors
+/// If a file cannot be read, or holds what cannot be an object of its kind.
+pub fn run(args: &SimulateArgs) -> anyhow::Result<()> {
+    let text = simulate(args)?;
+    match std::io::stdout().write_all(text.as_bytes()) {
+        // Nobody reads on, as in `| head`.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        result => result.context("the result cannot be written"),
+    }
+}
+
+fn simulate(args: &SimulateArgs) -> anyhow::Result<String> {
+    let now = args.now.unwrap_or_else(|| SystemClock.now());
+    let input = input::sort(read::documents(&args.files)?)?;
+    let report = simulation::simulate(input, now, if args.reveal { Secrecy::Reveal } else { Secrecy::Hide });
+    match args.output {
+        Output::Json => {
+            Ok(serde_json::to_string_pretty(&report).context("the result cannot be written as JSON")? + "\n")
+        }
+        Output::Text => Ok(report.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

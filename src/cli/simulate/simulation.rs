@@ -1,0 +1,119 @@
+//! The simulation: objects and a time in, a report out. Pure.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt as _;
+
+use super::force::{self, InForce, Objects};
+use super::input::Input;
+use super::problem::Problem;
+use super::redact::{self, Secrecy};
+use super::report::{Report, ShownRequest, SimulatedDelivery, SimulatedNotice};
+use crate::api::Notice;
+use crate::channel::Envelope;
+use crate::delivery::attempt::Attempt;
+use crate::delivery::targets::{TargetKey, TargetState};
+use crate::lifecycle::identity::delivery_id;
+use crate::outbox::draft::{Draft, draft};
+use crate::rules::WorkspacePolicy;
+use crate::watch::Observation;
+use crate::watch::index::{Index, KindChange};
+use crate::watch::stream::Change;
+
+/// Oldest event that may be notified; the operator's own default.
+const LOOKBACK: SignedDuration = SignedDuration::from_hours(24);
+
+/// Simulates that the operator, just started, sees all of these objects at `now`.
+pub(super) fn simulate(input: Input, now: Timestamp, secrecy: Secrecy) -> Report {
+    let Input { workspaces, targets, rules, secrets, jobs, pods, mut problems } = input;
+    let in_force = force::judge(Objects { workspaces, targets, rules, secrets }, &mut problems);
+    let mut index = Index::default();
+    // Pods first: a Job that has ended forgets them.
+    let pods = pods.into_iter().map(|pod| KindChange::Pod(Change::Listed(pod)));
+    let jobs = jobs.into_iter().map(|job| KindChange::Job(Change::Listed(job)));
+    let mut report = Report { problems, ..Report::default() };
+    for observation in pods.chain(jobs).flat_map(|change| index.apply(change, now)) {
+        tell(&observation, &in_force, secrecy, &mut report);
+    }
+    report.notices.sort_by(|a, b| (a.event.time, &a.namespace, &a.name).cmp(&(b.event.time, &b.namespace, &b.name)));
+    report.unmatched.sort_by(|a, b| (a.time, &a.id).cmp(&(b.time, &b.id)));
+    report
+}
+
+/// Puts an observation where it belongs in the report.
+fn tell(observation: &Observation, in_force: &InForce, secrecy: Secrecy, report: &mut Report) {
+    let namespace = &observation.subject.namespace;
+    // A Workspace is called like its namespace unless it says otherwise.
+    let workspace = in_force.workspaces.get(namespace).unwrap_or(namespace);
+    let Some(policy) = in_force.policy.namespace(namespace) else {
+        report.unmatched.push(observation.event(workspace));
+        return;
+    };
+    let (draft, filter_errors) = draft(observation, policy, LOOKBACK);
+    let subject = format!("{} {namespace}/{}", observation.subject.kind, observation.subject.name);
+    let transition = observation.detected.transition.as_str();
+    for (rule, error) in filter_errors {
+        let message = format!("the filter failed on {transition} of {subject}: {error}");
+        report.problems.push(Problem::new(format!("NoticeRule {namespace}/{rule}"), message));
+    }
+    match draft {
+        Draft::Wanted(notice) => {
+            report.notices.push(simulated(*notice, policy, in_force, (observation.observed, secrecy)));
+        }
+        Draft::Unwanted => report.unmatched.push(observation.event(workspace)),
+        Draft::TooOld => {
+            let message = format!(
+                "{transition} was at {}, more than {} hours before {}, which is too old to be notified; see --now",
+                observation.effective,
+                LOOKBACK.as_hours(),
+                observation.observed
+            );
+            report.problems.push(Problem::new(subject, message));
+            report.unmatched.push(observation.event(workspace));
+        }
+    }
+}
+
+fn simulated(
+    notice: Notice,
+    policy: &WorkspacePolicy,
+    in_force: &InForce,
+    (now, secrecy): (Timestamp, Secrecy),
+) -> SimulatedNotice {
+    let notice = Arc::new(notice);
+    let deliveries = notice.spec.deliveries.iter().map(|delivery| SimulatedDelivery {
+        target: delivery.target.clone(),
+        rules: delivery.rules.clone(),
+        requests: request(&notice, &delivery.target, policy, in_force, (now, secrecy)).into_iter().collect(),
+    });
+    SimulatedNotice {
+        namespace: policy.namespace.clone(),
+        name: notice.name_any(),
+        event: notice.spec.event.clone(),
+        deliveries: deliveries.collect(),
+    }
+}
+
+/// The request of one delivery, made as an attempt makes it; `None` if the target gets none.
+fn request(
+    notice: &Arc<Notice>,
+    target: &str,
+    policy: &WorkspacePolicy,
+    in_force: &InForce,
+    (now, secrecy): (Timestamp, Secrecy),
+) -> Option<ShownRequest> {
+    let key = TargetKey { namespace: policy.namespace.clone(), name: target.to_owned() };
+    let target = in_force.targets.get(&key)?;
+    let resolved = match &target.state {
+        TargetState::Ready(resolved) => resolved.clone(),
+        TargetState::Suspended | TargetState::NotReady(_) => return None,
+    };
+    let attempt = Attempt::new(notice.clone(), (key, target, resolved), policy, &in_force.templates);
+    let event = &notice.spec.event;
+    let delivery_id = delivery_id(&event.id, &attempt.target.to_string());
+    let (workspace, message) = (&attempt.workspace, &attempt.message);
+    let envelope = Envelope { workspace, event, message, delivery_id: &delivery_id, now };
+    let channel = attempt.resolved.channel();
+    Some(redact::shown(channel.request(&envelope), &channel.secrets(), secrecy))
+}

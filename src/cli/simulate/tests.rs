@@ -1,0 +1,182 @@
+use std::path::Path;
+
+use super::*;
+
+const FIXTURES: &str = "tests/fixtures/simulate";
+
+/// Half an hour after the failure in `team/workload.json`.
+fn args(files: &[&str]) -> SimulateArgs {
+    SimulateArgs {
+        files: files.iter().map(|file| format!("{FIXTURES}/{file}")).collect(),
+        now: Some("2026-01-01T03:00:00Z".parse().unwrap()),
+        reveal: false,
+        output: Output::Text,
+    }
+}
+
+fn error(args: &SimulateArgs) -> String {
+    format!("{:#}", simulate(args).unwrap_err())
+}
+
+/// The report on documents that a test writes itself, at the time of [`args`].
+fn report_on(text: &str) -> report::Report {
+    let (mut documents, mut errors) = (Vec::new(), Vec::new());
+    read::parse("test.yaml", text, &mut documents, &mut errors);
+    assert_eq!(errors, []);
+    simulation::simulate(input::sort(documents).unwrap(), args(&[]).now.unwrap(), Secrecy::Hide)
+}
+
+#[test]
+fn a_failed_job_becomes_a_notice_with_one_request_for_dingtalk_and_one_for_http() {
+    insta::assert_snapshot!("team_text", simulate(&args(&["team"])).unwrap());
+    insta::assert_snapshot!("team_json", simulate(&SimulateArgs { output: Output::Json, ..args(&["team"]) }).unwrap());
+}
+
+#[test]
+fn the_order_of_the_input_does_not_matter() {
+    let forth = simulate(&args(&["team/policy.yaml", "team/workload.json"])).unwrap();
+    let back = simulate(&args(&["team/workload.json", "team/policy.yaml"])).unwrap();
+    assert_eq!(forth, back);
+}
+
+#[test]
+fn no_secret_is_printed_unless_secrets_are_revealed() {
+    let secrets = ["robot-token-1", "hook-token-1", "bearer-token-1", "SEC0123456789"];
+    for output in [Output::Json, Output::Text] {
+        let hidden = simulate(&SimulateArgs { output, ..args(&["team"]) }).unwrap();
+        assert!(secrets.iter().all(|secret| !hidden.contains(secret)), "{hidden}");
+        let revealed = simulate(&SimulateArgs { output, reveal: true, ..args(&["team"]) }).unwrap();
+        // The signing key itself is never sent.
+        assert!(secrets.iter().take(3).all(|secret| revealed.contains(secret)), "{revealed}");
+        assert!(!revealed.contains("***"), "{revealed}");
+    }
+}
+
+#[test]
+fn everything_that_is_wrong_with_a_policy_is_a_problem_and_the_rest_is_simulated() {
+    insta::assert_snapshot!("wrong_policy", simulate(&args(&["wrong-policy.yaml", "team/workload.json"])).unwrap());
+}
+
+#[test]
+fn workloads_alone_show_every_transition_that_they_prove() {
+    insta::assert_snapshot!("workloads_alone", simulate(&args(&["team/workload.json"])).unwrap());
+}
+
+#[test]
+fn a_document_that_does_not_parse_is_named_with_its_line_and_shows_no_secret() {
+    let error = error(&args(&["broken.yaml"]));
+    insta::assert_snapshot!("broken_yaml", error);
+    assert!(!error.contains("hunter2"));
+}
+
+#[test]
+fn a_value_of_the_wrong_type_is_named_with_file_document_and_field_and_shows_no_secret() {
+    let error = error(&args(&["wrong-types.yaml"]));
+    insta::assert_snapshot!("wrong_types", error);
+    assert!(!error.contains("4711"));
+}
+
+#[test]
+fn a_file_that_is_not_there_and_a_directory_without_objects_are_errors() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("README.md"), "no objects").unwrap();
+    let name = directory.path().display().to_string();
+    let error = error(&SimulateArgs { files: vec!["nowhere.yaml".to_owned(), name.clone()], ..args(&[]) });
+    assert!(error.starts_with("nowhere.yaml: cannot be read: No such file"), "{error}");
+    assert!(error.ends_with(&format!("{name}: the directory holds no *.yaml, *.yml or *.json")), "{error}");
+}
+
+#[test]
+fn comments_and_empty_documents_are_no_objects_but_empty_documents_are_counted() {
+    let table = [
+        ("", vec![]),
+        ("# nothing\n", vec![]),
+        ("---\n---\n# nothing\n---\n", vec![]),
+        ("--- # title\nkind: A\n", vec![1]),
+        ("# first\n---\nkind: A\n---\n\n--- {kind: B}\n", vec![1, 3]),
+        ("%YAML 1.2\n---\nkind: A\n...\n---\nkind: B\n", vec![1, 2]),
+        ("\u{feff}kind: A\r\n---\r\nkind: B\r\n", vec![1, 2]),
+        ("{\"kind\": \"A\"}\n{\"kind\": \"B\"}", vec![1, 2]),
+        ("{kind: A, text: 'a\n\n  b'}", vec![1]),
+        ("kind: A\ntext: |\n  ---\n  a\n", vec![1]),
+    ];
+    for (text, expected) in table {
+        let (mut documents, mut errors) = (Vec::new(), Vec::new());
+        read::parse("test.yaml", text, &mut documents, &mut errors);
+        assert_eq!(errors, [], "{text:?}");
+        let numbers: Vec<usize> = documents.iter().map(|document| document.number).collect();
+        assert_eq!(numbers, expected, "{text:?}");
+        assert!(documents.iter().all(|document| document.value.get("kind").is_some()), "{documents:?}");
+    }
+}
+
+#[test]
+fn a_large_list_is_read_whole() {
+    let items: Vec<String> =
+        (0..60_000).map(|n| format!("- {{apiVersion: v1, kind: Pod, metadata: {{name: p{n}}}}}\n")).collect();
+    let items = items.concat();
+    let report = report_on(&format!("apiVersion: v1\nkind: List\nitems:\n{items}"));
+    assert_eq!(report, report::Report::default());
+}
+
+#[test]
+fn what_was_before_the_workspace_or_the_rule_is_unmatched_and_what_is_too_old_is_a_problem() {
+    let policy = std::fs::read_to_string(Path::new(FIXTURES).join("team/policy.yaml")).unwrap();
+    let workload = std::fs::read_to_string(Path::new(FIXTURES).join("team/workload.json")).unwrap();
+    let dated =
+        |time: &str| policy.replace("  name: vision\n", &format!("  name: vision\n  creationTimestamp: \"{time}\"\n"));
+    let report = report_on(&format!("{}\n---\n{workload}", dated("2026-01-01T02:31:00Z")));
+    assert_eq!((report.notices.len(), report.unmatched.len(), report.problems.len()), (0, 2, 0));
+    let report = report_on(&format!("{}\n---\n{workload}", dated("2026-01-01T02:29:00Z")));
+    assert_eq!((report.notices.len(), report.unmatched.len(), report.problems.len()), (1, 1, 0));
+    let report = report_on(&format!("{policy}\n---\n{}", workload.replace("2026-01-01T02:", "2025-12-31T02:")));
+    assert_eq!((report.notices.len(), report.unmatched.len()), (0, 2));
+    assert_eq!(report.problems.len(), 2);
+    assert!(report.problems[0].message.contains("too old to be notified; see --now"), "{:?}", report.problems);
+}
+
+#[test]
+fn a_suspended_rule_makes_no_notice_and_a_suspended_target_gets_no_request() {
+    let policy = std::fs::read_to_string(Path::new(FIXTURES).join("team/policy.yaml")).unwrap();
+    let workload = std::fs::read_to_string(Path::new(FIXTURES).join("team/workload.json")).unwrap();
+    let rules = policy.replace("  sources:", "  suspend: true\n  sources:");
+    let report = report_on(&format!("{rules}\n---\n{workload}"));
+    assert_eq!((report.notices.len(), report.problems.len()), (0, 0));
+    let target = policy.replace("  http:", "  suspend: true\n  http:");
+    let report = report_on(&format!("{target}\n---\n{workload}"));
+    let requests: Vec<_> = report.notices[0].deliveries.iter().map(|d| (d.target.as_str(), d.requests.len())).collect();
+    assert_eq!(requests, [("oncall", 1), ("recorder", 0)]);
+}
+
+#[test]
+fn the_pods_of_a_job_tell_of_its_cause_even_if_no_object_has_a_uid() {
+    let text = r#"
+{apiVersion: v1, kind: Pod, metadata: {name: train-0, namespace: ml, ownerReferences: [{apiVersion: batch/v1, kind: Job, name: train, controller: true}]},
+ status: {phase: Failed, containerStatuses: [{name: main, state: {terminated: {exitCode: 137, reason: OOMKilled, finishedAt: "2026-01-01T02:00:00Z"}}}]}}
+---
+{apiVersion: batch/v1, kind: JobList, items: [{metadata: {name: train, namespace: ml},
+ status: {failed: 1, conditions: [{type: Failed, status: "True", reason: BackoffLimitExceeded, lastTransitionTime: "2026-01-01T02:00:01Z"}]}}]}
+"#;
+    let report = report_on(text);
+    assert_eq!(report.unmatched.len(), 1);
+    assert_eq!(report.unmatched[0].subject.uid, "job/ml/train");
+    assert_eq!(report.unmatched[0].data["exitCode"], 137, "{:?}", report.unmatched[0].data);
+}
+
+#[test]
+fn a_namespace_belongs_to_one_workspace_and_an_object_that_is_there_twice_counts_once() {
+    let workspace = |name: &str| {
+        format!(
+            "---\napiVersion: notification.pai.dev/v1alpha1\nkind: Workspace\nmetadata: {{name: {name}}}\nspec: {{namespace: ml}}\n"
+        )
+    };
+    let report = report_on(&[workspace("a"), workspace("b"), workspace("a")].concat());
+    let problems: Vec<_> = report.problems.iter().map(|p| (p.object.as_str(), p.message.as_str())).collect();
+    assert_eq!(
+        problems,
+        [
+            ("Workspace a", "is there more than once; the last one counts"),
+            ("Workspace b", "namespace ml belongs to Workspace a; choose another namespace"),
+        ]
+    );
+}
