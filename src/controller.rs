@@ -4,12 +4,14 @@
 //! ([`verdict`] and the files beside it); what is in force is published first, statuses are written after that, by the
 //! leader alone and only where they differ. Nothing here sends a message or records an event. Start at [`reconcile`].
 
+mod access;
 mod bus;
 mod connectivity;
 mod edits;
 mod reconcile;
 pub mod retention;
 mod rule;
+mod secret;
 mod store;
 mod target;
 mod verdict;

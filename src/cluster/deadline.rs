@@ -57,6 +57,17 @@ impl ApiError {
         }
     }
 
+    /// One word for logs and metrics: the API server's reason, or why there is none.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        match self {
+            Self::Status { reason, .. } if reason.is_empty() => "Unknown",
+            Self::Status { reason, .. } => reason,
+            Self::Deadline(_) => "Deadline",
+            Self::Call(_) => "Unreachable",
+        }
+    }
+
     /// 403.
     #[must_use]
     pub fn is_forbidden(&self) -> bool {

@@ -78,8 +78,40 @@ fn decide(seen: &Seen, me: &str, now: Instant) -> Action {
     }
 }
 
-/// Takes part in the election until `stop` is cancelled; then gives the Lease back. `leading` becomes true once this
-/// replica leads.
+/// How a round ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// The Lease is ours, freshly renewed.
+    Ours,
+    /// Somebody else has it.
+    Theirs,
+    /// Somebody wrote to it meanwhile (another candidate, or a person with kubectl): only another look tells.
+    Unclear,
+}
+
+/// What comes after a round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// Too late to renew: another may lead soon.
+    Lost,
+    /// Another round after this pause.
+    RoundIn(Duration),
+}
+
+/// `confirmed` is when the last renewal that succeeded was *begun*, on a leader.
+fn after(confirmed: Option<Instant>, now: Instant) -> Next {
+    let Some(confirmed) = confirmed else { return Next::RoundIn(LOOK) };
+    let age = now.duration_since(confirmed);
+    if age >= GIVE_UP {
+        Next::Lost
+    } else if age < RENEW {
+        Next::RoundIn(RENEW.saturating_sub(age))
+    } else {
+        Next::RoundIn(LOOK.min(GIVE_UP.saturating_sub(age)))
+    }
+}
+
+/// Takes part in the election until `stop` is cancelled; `leading` becomes true once this replica leads.
 ///
 /// # Errors
 /// [`LeadershipLost`] if it has led and does not any more.
@@ -91,36 +123,48 @@ pub async fn run(
 ) -> Result<(), LeadershipLost> {
     let api: Api<Lease> = Api::namespaced(candidate.client.clone(), &candidate.namespace);
     let mut seen: Option<Seen> = None;
-    let mut renewed = Instant::now();
+    let mut confirmed: Option<Instant> = None;
     loop {
-        let round = round(&api, candidate, clock, &mut seen).await;
-        match round {
-            Ok(Action::Claim) => {
-                renewed = Instant::now();
+        let began = Instant::now();
+        // Two calls that are each within their deadline may together take longer than a leader has.
+        let until = confirmed.map(|confirmed| confirmed + GIVE_UP);
+        let standing = tokio::select! {
+            standing = round(&api, candidate, clock, &mut seen) => standing,
+            () = reached(until) => return Err(LeadershipLost::NotRenewed),
+            () = stop.cancelled() => return Ok(()),
+        };
+        match standing {
+            Ok(Standing::Ours) => {
+                confirmed = Some(began);
                 if announce(leading) {
                     tracing::info!(identity = candidate.identity, "leading");
                 }
             }
-            Ok(Action::Wait) if *leading.borrow() => return Err(LeadershipLost::Taken),
-            Ok(Action::Wait) => {}
+            Ok(Standing::Theirs) if confirmed.is_some() => return Err(LeadershipLost::Taken),
+            Ok(Standing::Theirs | Standing::Unclear) => {}
             Err(error) => tracing::warn!(%error, "the Lease could not be read or written"),
         }
-        if *leading.borrow() && renewed.elapsed() >= GIVE_UP {
-            return Err(LeadershipLost::NotRenewed);
-        }
-        let pause = if *leading.borrow() && renewed.elapsed() < RENEW { RENEW } else { LOOK };
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = stop.cancelled() => break,
+        match after(confirmed, Instant::now()) {
+            Next::Lost => return Err(LeadershipLost::NotRenewed),
+            Next::RoundIn(pause) => tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = stop.cancelled() => return Ok(()),
+            },
         }
     }
-    Ok(())
 }
 
 /// Tells that this replica leads; whether that is news. Renewals are not: whoever listens takes over once, not every few
 /// seconds.
 fn announce(leading: &watch::Sender<bool>) -> bool {
     leading.send_if_modified(|leads| !std::mem::replace(leads, true))
+}
+
+async fn reached(until: Option<Instant>) {
+    match until {
+        Some(until) => tokio::time::sleep_until(until).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Gives the Lease back, so that a standby need not wait for it to run out. Call when everything has ended.
@@ -146,7 +190,7 @@ async fn round(
     candidate: &Candidate,
     clock: &dyn Clock,
     seen: &mut Option<Seen>,
-) -> Result<Action, ApiError> {
+) -> Result<Standing, ApiError> {
     let found = deadline::read(api.get_opt(&candidate.name)).await?;
     let fresh = look(found.as_ref());
     // What has not changed is as old as when it was first seen.
@@ -157,12 +201,11 @@ async fn round(
     let action = decide(&known, &candidate.identity, Instant::now());
     *seen = Some(known);
     if action == Action::Wait {
-        return Ok(action);
+        return Ok(Standing::Theirs);
     }
     match claim(api, candidate, clock, found).await {
-        Ok(()) => Ok(Action::Claim),
-        // Somebody was faster.
-        Err(error) if error.is_conflict() || error.is_already_exists() => Ok(Action::Wait),
+        Ok(()) => Ok(Standing::Ours),
+        Err(error) if error.is_conflict() || error.is_already_exists() => Ok(Standing::Unclear),
         Err(error) => Err(error),
     }
 }
@@ -210,39 +253,4 @@ async fn claim(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn a_claim_is_taken_over_only_when_it_has_run_out() {
-        let start = Instant::now();
-        let seen = |holder: Option<&str>| Seen { holder: holder.map(str::to_owned), mark: None, at: start };
-        let table = [
-            (None, 0, Action::Claim),
-            (Some(""), 0, Action::Claim),
-            (Some("me"), 0, Action::Claim),
-            (Some("me"), 100, Action::Claim),
-            (Some("other"), 0, Action::Wait),
-            (Some("other"), 14, Action::Wait),
-            (Some("other"), 15, Action::Claim),
-        ];
-        for (holder, seconds, expected) in table {
-            let now = start + Duration::from_secs(seconds);
-            assert_eq!(decide(&seen(holder), "me", now), expected, "{holder:?} after {seconds} s");
-        }
-    }
-
-    #[test]
-    fn a_renewal_is_no_news() {
-        let (leading, mut listener) = watch::channel(false);
-        assert!(announce(&leading));
-        assert!(*listener.borrow_and_update());
-        assert!(!announce(&leading));
-        assert!(!listener.has_changed().unwrap(), "nobody takes over again");
-    }
-
-    #[test]
-    fn a_leader_gives_up_before_another_may_take_over() {
-        assert!(GIVE_UP + RENEW < LEASE);
-    }
-}
+mod tests;

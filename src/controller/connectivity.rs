@@ -206,7 +206,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::controller::store::SecretsOf;
+    use crate::controller::secret::SecretsOf;
     use crate::controller::target;
 
     #[expect(clippy::needless_pass_by_value, reason = "reads better in the tables")]
@@ -255,7 +255,7 @@ mod tests {
 
     #[test]
     fn an_http_target_cannot_be_tested_and_one_that_is_not_ready_says_why() {
-        let judged = |spec| decide(&target::judge(object(spec, Some("1"), None), &SecretsOf(Some(BTreeMap::new()))));
+        let judged = |spec| decide(&target::judge(object(spec, Some("1"), None), &SecretsOf::readable(Vec::new())));
         let Decision::Answer(result, message) = judged(http()) else { panic!("sent") };
         assert_eq!(result, TestResult::NotSupported);
         assert!(message.starts_with("nothing was sent"), "{message}");

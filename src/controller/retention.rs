@@ -35,16 +35,24 @@ pub fn expired<'a>(
     // A creationTimestamp is cut to the whole second: what says 10 s may be of 10.9 s.
     let vouched = checkpointed.and_then(|time| time.checked_sub(SignedDuration::from_secs(1)).ok());
     let Some(vouched) = vouched else { return Vec::new() };
-    let mut finished: Vec<_> = notices.filter(|(_, entry)| entry.is_finished()).collect();
-    // Newest first: those that may stay.
-    finished.sort_by(|a, b| (b.1.created, &b.0.name).cmp(&(a.1.created, &a.0.name)));
+    // One that is to be tried again is not finished, whatever its status still says.
+    let over = |entry: &Entry| entry.is_finished() && entry.redeliver.is_none();
+    let mut finished: Vec<_> = notices.filter(|(_, entry)| over(entry)).collect();
     let most = usize::try_from(retention.max).unwrap_or(0);
+    let surplus = finished.len().saturating_sub(most);
+    if surplus > 0 {
+        // The oldest come first; among those of one second, the name decides. Not sorted: the book is locked meanwhile.
+        let by_age = |a: &(&NoticeKey, &Entry), b: &(&NoticeKey, &Entry)| {
+            (a.1.created, &a.0.name).cmp(&(b.1.created, &b.0.name))
+        };
+        finished.select_nth_unstable_by(surplus - 1, by_age);
+    }
     let age = SignedDuration::try_from(Duration::from(retention.notices)).unwrap_or(SignedDuration::MAX);
     let oldest = now.checked_sub(age).unwrap_or(Timestamp::MIN);
     finished
         .into_iter()
         .enumerate()
-        .filter(|(position, (_, entry))| *position >= most || entry.created < oldest)
+        .filter(|(position, (_, entry))| *position < surplus || entry.created < oldest)
         .filter(|(_, (_, entry))| entry.created < vouched)
         .map(|(_, (key, entry))| (key.clone(), entry.uid.clone()))
         .collect()
@@ -89,12 +97,14 @@ impl Retaining {
         let (now, retentions) = (self.clock.now(), self.retentions.borrow().clone());
         let checkpointed = *self.checkpointed.borrow();
         let book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
-        retentions
-            .iter()
-            .flat_map(|(namespace, retention)| {
-                let of_namespace = book.iter().filter(|(key, _)| key.namespace == *namespace);
-                expired(of_namespace, retention, now, checkpointed)
-            })
+        let mut by_namespace: HashMap<&str, Vec<(&NoticeKey, &Entry)>> = HashMap::new();
+        for (key, entry) in book.iter().filter(|(key, _)| retentions.contains_key(&key.namespace)) {
+            by_namespace.entry(&key.namespace).or_default().push((key, entry));
+        }
+        by_namespace
+            .into_iter()
+            .filter_map(|(namespace, notices)| Some((retentions.get(namespace)?, notices)))
+            .flat_map(|(retention, notices)| expired(notices.into_iter(), retention, now, checkpointed))
             .collect()
     }
 }
@@ -166,5 +176,35 @@ mod tests {
         assert_eq!(names(&book, 1, 1, Some(300)), ["a"]);
         assert!(names(&book, 1, 1, None).is_empty());
         assert!(names(&book, 1, 1, Some(101)).is_empty(), "it may have been created within that second");
+    }
+
+    #[test]
+    fn the_oldest_go_first_and_among_those_of_one_second_by_name() {
+        let all: Vec<String> = (0..50).map(|n| format!("n{n:02}")).collect();
+        let notices: Vec<_> = all
+            .iter()
+            .rev()
+            .enumerate()
+            .map(|(n, name)| (name.as_str(), "Delivered", 100 + i64::from(n % 3 == 0)))
+            .collect();
+        let mut oldest: Vec<_> = notices.iter().map(|(name, _, created)| (*created, *name)).collect();
+        oldest.sort_unstable();
+        let mut expected: Vec<_> = oldest[..40].iter().map(|(_, name)| *name).collect();
+        expected.sort_unstable();
+        assert_eq!(names(&book(&notices), 100_000, 10, Some(1000)), expected);
+    }
+
+    #[test]
+    fn a_notice_that_is_asked_to_be_sent_again_stays() {
+        let mut book = book(&[("a", "Failed", 100)]);
+        let view: NoticeView = serde_json::from_value(json!({
+            "metadata": {"name": "a", "namespace": "n", "uid": "a", "resourceVersion": "2", "creationTimestamp": at(100).to_string(),
+                "annotations": {"notification.pai.dev/redeliver": "please"}},
+            "spec": {"event": {"time": at(100).to_string(), "subject": {}}, "deliveries": []},
+            "status": {"phase": "Failed", "deliveries": [{"target": "t", "state": "Failed"}]},
+        }))
+        .unwrap();
+        book.apply(Change::Applied(view, Freshness::Live));
+        assert!(names(&book, 1, 1, Some(1000)).is_empty());
     }
 }

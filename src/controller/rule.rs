@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use kube::ResourceExt as _;
+use kube::api::ObjectMeta;
 
 use super::edits::last_edit;
 use super::target::TargetVerdict;
 use super::workspace::WorkspaceVerdict;
 use crate::api::NoticeRule;
 use crate::api::condition::{QUOTA_EXCEEDED, READY, Reason, Verdict};
-use crate::api::notice_rule::{RuleQuota, RuleTargetStatus, TargetState};
+use crate::api::notice_rule::{NoticeRuleSpec, RuleQuota, RuleTargetStatus, TargetState};
 use crate::delivery::targets::TargetKey;
 use crate::message::template::{self, CompiledTemplate};
 use crate::rules::quota::{self, Claim, Fit};
@@ -107,6 +108,25 @@ pub(super) fn judge(
         active_since,
         active,
         template,
+    }
+}
+
+/// A rule that cannot be read.
+pub(super) fn undecodable(metadata: ObjectMeta, error: &str) -> RuleVerdict {
+    let message = format!("the object cannot be read: {error}; mend that field");
+    let object = NoticeRule { metadata, spec: NoticeRuleSpec::default(), status: None };
+    RuleVerdict {
+        edited_at: last_edit(&object.metadata, &["f:spec"]),
+        object,
+        active_since: None,
+        quota: RuleQuota::default(),
+        targets: Vec::new(),
+        verdicts: vec![
+            Verdict::no(READY, Reason::Undecodable, message.clone()),
+            Verdict::unknown(QUOTA_EXCEEDED, Reason::Undecodable, message),
+        ],
+        active: None,
+        template: None,
     }
 }
 

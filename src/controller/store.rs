@@ -1,4 +1,4 @@
-//! Our kinds in memory, each kept by a watch; any change wakes the reconcile.
+//! Our kinds in memory, each kept by a watch; any change but that of a status wakes the reconcile.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Debug;
@@ -6,34 +6,42 @@ use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt as _;
-use k8s_openapi::api::core::v1::{Namespace, Secret};
+use futures::{FutureExt as _, StreamExt as _};
+use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::api::rbac::v1::RoleBinding;
-use kube::core::{DeserializeGuard, PartialObjectMeta};
+use kube::core::{DeserializeGuard, ObjectMeta, PartialObjectMeta};
 use kube::runtime::reflector::{self, Store};
 use kube::runtime::{WatchStreamExt as _, watcher};
-use kube::{Api, Client, Resource};
-use secrecy::SecretString;
+use kube::{Api, Client, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::secret::{SecretView, SecretsOf};
 use crate::api::names::SERVICE_ROLE;
 use crate::api::{EventBus, EventTarget, NoticeRule, Workspace};
-use crate::channel::resolve::{SecretError, SecretLookup};
 use crate::cluster::tasks::Tasks;
 
 /// Secrets that no target can name with profit, and that may be large.
 const SECRET_TYPES: &str = "type!=helm.sh/release.v1,type!=kubernetes.io/service-account-token";
 
+/// A kind whose objects may fail to decode.
+pub(super) type Kept<K> = Store<DeserializeGuard<K>>;
+
+/// What is watched in the whole cluster. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Kinds {
+    pub(super) workspaces: Kept<Workspace>,
+    pub(super) buses: Kept<EventBus>,
+    pub(super) targets: Kept<EventTarget>,
+    pub(super) rules: Kept<NoticeRule>,
+    pub(super) bindings: Kept<RoleBinding>,
+    pub(super) namespaces: Store<PartialObjectMeta<Namespace>>,
+}
+
 /// Everything that is watched.
 pub(super) struct Stores {
-    pub(super) workspaces: Store<DeserializeGuard<Workspace>>,
-    pub(super) buses: Store<DeserializeGuard<EventBus>>,
-    pub(super) targets: Store<DeserializeGuard<EventTarget>>,
-    pub(super) rules: Store<DeserializeGuard<NoticeRule>>,
-    pub(super) bindings: Store<DeserializeGuard<RoleBinding>>,
-    pub(super) namespaces: Store<PartialObjectMeta<Namespace>>,
+    pub(super) kinds: Kinds,
     secrets: HashMap<String, NamespaceSecrets>,
     client: Client,
     tasks: Tasks,
@@ -41,30 +49,28 @@ pub(super) struct Stores {
 }
 
 struct NamespaceSecrets {
-    store: Store<Secret>,
+    store: Kept<SecretView>,
     stop: CancellationToken,
 }
 
 impl Stores {
-    pub(super) fn start(client: &Client, tasks: &Tasks, changed: &Arc<Notify>) -> Self {
+    /// Starts every watch. Changes of bindings wake `bound`, which asks what they give; all others wake `changed`.
+    pub(super) fn start(client: &Client, tasks: &Tasks, changed: &Arc<Notify>, bound: &Arc<Notify>) -> Self {
         let bindings = watcher::Config::default().fields(&format!("metadata.name={SERVICE_ROLE}"));
-        Self {
+        let kinds = Kinds {
             workspaces: keep("workspaces", Api::all(client.clone()), watcher::Config::default(), tasks, changed),
             buses: keep("eventbuses", Api::all(client.clone()), watcher::Config::default(), tasks, changed),
             targets: keep("eventtargets", Api::all(client.clone()), watcher::Config::default(), tasks, changed),
             rules: keep("noticerules", Api::all(client.clone()), watcher::Config::default(), tasks, changed),
-            bindings: keep("rolebindings", Api::all(client.clone()), bindings, tasks, changed),
+            bindings: keep("rolebindings", Api::all(client.clone()), bindings, tasks, bound),
             namespaces: keep_namespaces(client, tasks, changed),
-            secrets: HashMap::new(),
-            client: client.clone(),
-            tasks: tasks.clone(),
-            changed: changed.clone(),
-        }
+        };
+        Self { kinds, secrets: HashMap::new(), client: client.clone(), tasks: tasks.clone(), changed: changed.clone() }
     }
 
     /// Waits until every list is complete.
     pub(super) async fn ready(&self) {
-        let Self { workspaces, buses, targets, rules, bindings, namespaces, .. } = self;
+        let Kinds { workspaces, buses, targets, rules, bindings, namespaces } = &self.kinds;
         let _ = tokio::join!(
             workspaces.wait_until_ready(),
             buses.wait_until_ready(),
@@ -101,55 +107,23 @@ impl Stores {
     fn start_secrets(&self, namespace: &str) -> NamespaceSecrets {
         let (store, writer) = reflector::store();
         let stop = CancellationToken::new();
-        let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
+        let api: Api<DeserializeGuard<SecretView>> = Api::namespaced(self.client.clone(), namespace);
         let config = watcher::Config::default().fields(SECRET_TYPES);
-        let (changed, stopped, namespace) = (self.changed.clone(), stop.clone(), namespace.to_owned());
+        let (kept, stopped) = (keep_up("secrets", api, config, writer, self.changed.clone(), |_| {}), stop.clone());
         self.tasks.background("watch-secrets", async move {
-            let stream = watcher(api, config).default_backoff().modify(|secret: &mut Secret| {
-                secret.metadata.managed_fields = None;
-                secret.metadata.annotations = None;
-            });
-            let mut stream = std::pin::pin!(reflector::reflector(writer, stream));
-            loop {
-                tokio::select! {
-                    () = stopped.cancelled() => return,
-                    event = stream.next() => match event {
-                        Some(Ok(_)) => changed.notify_one(),
-                        Some(Err(error)) => tracing::warn!(namespace, %error, "Secrets cannot be watched yet"),
-                        None => return,
-                    },
-                }
-            }
+            let _ = stopped.run_until_cancelled(kept).await;
         });
         NamespaceSecrets { store, stop }
     }
 
-    /// The Secrets of a namespace, as targets may ask for them.
-    pub(super) fn secrets(&self, namespace: &str) -> SecretsOf {
-        let readable = self.secrets.get(namespace);
-        let secrets = readable.map(|secrets| {
-            secrets
-                .store
-                .state()
-                .into_iter()
-                .filter_map(|secret| Some((secret.metadata.name.clone()?, secret)))
-                .collect()
-        });
-        SecretsOf(secrets)
-    }
-}
-
-/// The Secrets of one namespace; `None` while they may not be read.
-#[derive(Clone, Debug, Default)]
-pub(super) struct SecretsOf(pub(super) Option<BTreeMap<String, Arc<Secret>>>);
-
-impl SecretLookup for SecretsOf {
-    fn get(&self, name: &str, key: &str) -> Result<SecretString, SecretError> {
-        let secrets = self.0.as_ref().ok_or(SecretError::Forbidden)?;
-        let secret = secrets.get(name).ok_or(SecretError::NotFound)?;
-        let value = secret.data.as_ref().and_then(|data| data.get(key)).ok_or(SecretError::KeyMissing)?;
-        let text = std::str::from_utf8(&value.0).map_err(|_| SecretError::KeyMissing)?;
-        Ok(SecretString::from(text))
+    /// The Secrets of every namespace whose list is complete: until then, nobody knows what is missing.
+    pub(super) fn secrets(&self) -> HashMap<String, SecretsOf> {
+        let listed = |secrets: &NamespaceSecrets| secrets.store.wait_until_ready().now_or_never().is_some();
+        self.secrets
+            .iter()
+            .filter(|(_, secrets)| listed(secrets))
+            .map(|(namespace, secrets)| (namespace.clone(), SecretsOf::readable(decoded(&secrets.store))))
+            .collect()
     }
 }
 
@@ -160,58 +134,195 @@ fn keep<K>(
     config: watcher::Config,
     tasks: &Tasks,
     changed: &Arc<Notify>,
-) -> Store<DeserializeGuard<K>>
+) -> Kept<K>
 where
     K: Resource + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     K::DynamicType: Default + Eq + Hash + Clone + Debug + Send + Sync + Unpin,
 {
     let (store, writer) = reflector::store();
-    let changed = changed.clone();
-    tasks.background(name, async move {
-        let mut stream = std::pin::pin!(reflector::reflector(writer, watcher(api, config).default_backoff()));
-        while let Some(event) = stream.next().await {
-            match event {
-                Ok(
-                    watcher::Event::Apply(DeserializeGuard(Err(bad)))
-                    | watcher::Event::InitApply(DeserializeGuard(Err(bad))),
-                ) => {
-                    tracing::error!(
-                        kind = name,
-                        namespace = bad.metadata.namespace,
-                        object = bad.metadata.name,
-                        error = bad.error,
-                        "an object does not decode and is left out; is its CRD newer than this program?"
-                    );
-                    changed.notify_one();
-                }
-                Ok(_) => changed.notify_one(),
-                Err(error) => tracing::warn!(kind = name, %error, "a watch failed and will be tried again"),
-            }
+    let log_undecodable = move |event: &watcher::Event<DeserializeGuard<K>>| {
+        if let watcher::Event::Apply(DeserializeGuard(Err(bad)))
+        | watcher::Event::InitApply(DeserializeGuard(Err(bad))) = event
+        {
+            tracing::error!(
+                kind = name,
+                namespace = bad.metadata.namespace,
+                object = bad.metadata.name,
+                error = bad.error,
+                "an object does not decode and is left out; is its CRD newer than this program?"
+            );
         }
-    });
+    };
+    tasks.background(name, keep_up(name, api, config, writer, changed.clone(), log_undecodable));
     store
 }
 
 fn keep_namespaces(client: &Client, tasks: &Tasks, changed: &Arc<Notify>) -> Store<PartialObjectMeta<Namespace>> {
     let (store, writer) = reflector::store();
-    let (api, changed): (Api<PartialObjectMeta<Namespace>>, _) = (Api::all(client.clone()), changed.clone());
-    tasks.background("namespaces", async move {
-        let stream = watcher(api, watcher::Config::default()).default_backoff();
-        let mut stream = std::pin::pin!(reflector::reflector(writer, stream));
-        while let Some(event) = stream.next().await {
-            match event {
-                Ok(_) => changed.notify_one(),
-                Err(error) => tracing::warn!(kind = "namespaces", %error, "a watch failed and will be tried again"),
-            }
-        }
-    });
+    let api: Api<PartialObjectMeta<Namespace>> = Api::all(client.clone());
+    let kept = keep_up("namespaces", api, watcher::Config::default(), writer, changed.clone(), |_| {});
+    tasks.background("namespaces", kept);
     store
 }
 
+async fn keep_up<K>(
+    name: &'static str,
+    api: Api<K>,
+    config: watcher::Config,
+    mut writer: reflector::store::Writer<K>,
+    changed: Arc<Notify>,
+    look: impl Fn(&watcher::Event<K>),
+) where
+    K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
+    K::DynamicType: Eq + Hash + Clone,
+{
+    let mut stream = std::pin::pin!(watcher(api, config).default_backoff());
+    let mut marks = Marks::default();
+    while let Some(event) = stream.next().await {
+        match event {
+            Ok(event) => {
+                look(&event);
+                let matters = marks.matter(&event);
+                writer.apply_watcher_event(&event);
+                if matters {
+                    changed.notify_one();
+                }
+            }
+            Err(error) => tracing::warn!(kind = name, %error, "a watch failed and will be tried again"),
+        }
+    }
+}
+
+/// What was last seen of each object, but for its status: that is written by us, and must not wake us.
+#[derive(Debug, Default)]
+struct Marks(HashMap<(Option<String>, Option<String>), Mark>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Mark {
+    uid: Option<String>,
+    /// The generation, for kinds that have one; else the resourceVersion.
+    version: Result<i64, Option<String>>,
+    labels: Option<BTreeMap<String, String>>,
+    annotations: Option<BTreeMap<String, String>>,
+    deleting: bool,
+}
+
+impl Mark {
+    fn of(meta: &ObjectMeta) -> Self {
+        Self {
+            uid: meta.uid.clone(),
+            version: meta.generation.ok_or_else(|| meta.resource_version.clone()),
+            labels: meta.labels.clone(),
+            annotations: meta.annotations.clone(),
+            deleting: meta.deletion_timestamp.is_some(),
+        }
+    }
+}
+
+impl Marks {
+    fn matter<K: Resource>(&mut self, event: &watcher::Event<K>) -> bool {
+        let key = |object: &K| (object.namespace(), object.meta().name.clone());
+        match event {
+            // The store shows a list only once it is complete.
+            watcher::Event::Init => {
+                self.0.clear();
+                false
+            }
+            watcher::Event::InitApply(object) => {
+                self.0.insert(key(object), Mark::of(object.meta()));
+                false
+            }
+            watcher::Event::InitDone => true,
+            watcher::Event::Apply(object) => {
+                let mark = Mark::of(object.meta());
+                let before = self.0.get(&key(object));
+                let matters = before != Some(&mark);
+                if matters {
+                    self.0.insert(key(object), mark);
+                }
+                matters
+            }
+            watcher::Event::Delete(object) => {
+                self.0.remove(&key(object));
+                true
+            }
+        }
+    }
+}
+
 /// What decodes of a store.
-pub(super) fn decoded<K: Resource + Clone>(store: &Store<DeserializeGuard<K>>) -> Vec<K>
+pub(super) fn decoded<K: Resource + Clone>(store: &Kept<K>) -> Vec<K>
 where
     K::DynamicType: Eq + Hash + Clone,
 {
     store.state().iter().filter_map(|guard| guard.0.as_ref().ok().cloned()).collect()
+}
+
+/// What does not decode of a store, and why.
+pub(super) fn undecodable<K: Resource + Clone>(store: &Kept<K>) -> Vec<(ObjectMeta, String)>
+where
+    K::DynamicType: Eq + Hash + Clone,
+{
+    let bad = |guard: &DeserializeGuard<K>| {
+        guard.0.as_ref().err().map(|invalid| (invalid.metadata.clone(), invalid.error.clone()))
+    };
+    store.state().iter().filter_map(|guard| bad(guard)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn rule(metadata: &Value) -> NoticeRule {
+        let mut rule = json!({"metadata": {"name": "r", "namespace": "n", "uid": "u", "generation": 1, "resourceVersion": "1"},
+            "spec": {"sources": [], "targets": []}});
+        let fields = rule["metadata"].as_object_mut().unwrap();
+        fields.extend(metadata.as_object().unwrap().clone());
+        serde_json::from_value(rule).unwrap()
+    }
+
+    #[test]
+    fn a_status_wakes_nobody_and_everything_else_does() {
+        let table = [
+            (json!({"resourceVersion": "2"}), false),
+            (json!({"generation": 2}), true),
+            (json!({"uid": "another"}), true),
+            (json!({"labels": {"a": "b"}}), true),
+            (json!({"annotations": {"notification.pai.dev/test-connectivity": "1"}}), true),
+            (json!({"deletionTimestamp": "2026-01-01T00:00:00Z"}), true),
+        ];
+        for (change, matters) in table {
+            let mut marks = Marks::default();
+            assert!(marks.matter(&watcher::Event::Apply(rule(&json!({})))), "it is new");
+            assert_eq!(marks.matter(&watcher::Event::Apply(rule(&change))), matters, "{change}");
+            assert!(marks.matter(&watcher::Event::Delete(rule(&json!({})))));
+        }
+    }
+
+    #[test]
+    fn a_list_wakes_once_when_it_is_complete() {
+        let mut marks = Marks::default();
+        assert!(!marks.matter(&watcher::Event::<NoticeRule>::Init));
+        assert!(!marks.matter(&watcher::Event::InitApply(rule(&json!({})))));
+        assert!(marks.matter(&watcher::Event::<NoticeRule>::InitDone));
+        assert!(
+            !marks.matter(&watcher::Event::Apply(rule(&json!({"resourceVersion": "7"})))),
+            "only its status changed"
+        );
+    }
+
+    #[test]
+    fn a_kind_without_generation_wakes_by_its_resource_version() {
+        let binding = |version: &str| -> RoleBinding {
+            serde_json::from_value(json!({"metadata": {"name": "b", "namespace": "n", "resourceVersion": version},
+                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "x"}}))
+            .unwrap()
+        };
+        let mut marks = Marks::default();
+        assert!(marks.matter(&watcher::Event::Apply(binding("1"))));
+        assert!(!marks.matter(&watcher::Event::Apply(binding("1"))));
+        assert!(marks.matter(&watcher::Event::Apply(binding("2"))));
+    }
 }

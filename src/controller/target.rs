@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kube::ResourceExt as _;
+use kube::api::ObjectMeta;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::api::EventTarget;
 use crate::api::condition::{READY, Reason, Verdict};
+use crate::api::event_target::EventTargetSpec;
 use crate::channel::resolve::{SecretError, SecretLookup, channel_name, resolve};
 use crate::delivery::targets::{Target, TargetKey, TargetState};
 use crate::message::template;
@@ -76,6 +78,22 @@ pub(super) fn judge(object: EventTarget, secrets: &dyn SecretLookup) -> TargetVe
     TargetVerdict { channel: channel_name(&object.spec), object, key, target, ready }
 }
 
+/// A target that cannot be read. It is there all the same: deliveries to it wait.
+pub(super) fn undecodable(metadata: ObjectMeta, error: &str) -> TargetVerdict {
+    let message = format!("the object cannot be read: {error}; mend that field");
+    let object = EventTarget { metadata, spec: EventTargetSpec::default(), status: None };
+    let key = TargetKey { namespace: object.namespace().unwrap_or_default(), name: object.name_any() };
+    let target = Target {
+        state: TargetState::NotReady(message.clone()),
+        revision: 0,
+        template: None,
+        timeout: TIMEOUT,
+        max_age: MAX_AGE,
+        rate_per_minute: None,
+    };
+    TargetVerdict { channel: None, object, key, target, ready: Verdict::no(READY, Reason::Undecodable, message) }
+}
+
 /// Remembers, as a hash, what the Secrets answered: a changed answer is a changed target.
 struct Asked<'a> {
     inner: &'a dyn SecretLookup,
@@ -95,11 +113,10 @@ mod tests {
     use std::collections::BTreeMap;
 
     use k8s_openapi::ByteString;
-    use k8s_openapi::api::core::v1::Secret;
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::controller::store::SecretsOf;
+    use crate::controller::secret::SecretsOf;
 
     #[expect(clippy::needless_pass_by_value, reason = "tables are easier to read with values")]
     fn target(spec: Value) -> EventTarget {
@@ -116,18 +133,17 @@ mod tests {
     }
 
     fn secrets(value: &str) -> SecretsOf {
-        let data = BTreeMap::from([("k".to_owned(), ByteString(value.as_bytes().to_vec()))]);
-        let secret = Secret { data: Some(data), ..Secret::default() };
-        SecretsOf(Some(BTreeMap::from([("ding".to_owned(), Arc::new(secret))])))
+        let data = json!({"k": ByteString(value.as_bytes().to_vec())});
+        SecretsOf::readable(vec![serde_json::from_value(json!({"metadata": {"name": "ding"}, "data": data})).unwrap()])
     }
 
     #[test]
     fn a_target_is_ready_only_with_its_secret_and_says_what_is_missing() {
         let ready = judge(ding(), &secrets("SECx"));
         assert!(ready.ready.is_true() && matches!(ready.target.state, TargetState::Ready(_)));
-        let missing = judge(ding(), &SecretsOf(Some(BTreeMap::new())));
+        let missing = judge(ding(), &SecretsOf::readable(Vec::new()));
         assert_eq!(missing.ready.reason, Reason::SecretNotFound);
-        let unreadable = judge(ding(), &SecretsOf(None));
+        let unreadable = judge(ding(), &SecretsOf::default());
         assert_eq!(unreadable.ready.reason, Reason::SecretForbidden);
         assert!(matches!(unreadable.target.state, TargetState::NotReady(_)));
     }

@@ -4,13 +4,17 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt as _;
+use kube::api::ObjectMeta;
 
+use super::bus;
 use super::rule::{self, Cache, RuleVerdict};
-use super::store::SecretsOf;
+use super::secret::SecretsOf;
 use super::target::{self, TargetVerdict};
 use super::workspace::{self, Access, Surroundings, WorkspaceVerdict};
 use crate::api::condition::{REACHABLE, Reason, Verdict, conditions};
+use crate::api::event_bus::EventBusStatus;
 use crate::api::event_target::{ConnectivityTest, EventTargetStatus, LastDelivery, LastOutcome, TestResult};
 use crate::api::names::bus_name;
 use crate::api::notice_rule::{FilterErrors, NoticeRuleStatus, TargetState};
@@ -26,10 +30,19 @@ pub(super) struct World {
     pub(super) buses: HashMap<(String, String), EventBus>,
     pub(super) targets: Vec<EventTarget>,
     pub(super) rules: Vec<NoticeRule>,
+    pub(super) undecodable: Undecodable,
     pub(super) namespaces: HashSet<String>,
     pub(super) access: HashMap<String, Access>,
     pub(super) secrets: HashMap<String, SecretsOf>,
     pub(super) operator: String,
+}
+
+/// Objects that cannot be read, and why.
+#[derive(Default)]
+pub(super) struct Undecodable {
+    pub(super) workspaces: Vec<(ObjectMeta, String)>,
+    pub(super) targets: Vec<(ObjectMeta, String)>,
+    pub(super) rules: Vec<(ObjectMeta, String)>,
 }
 
 /// The judgement.
@@ -49,18 +62,17 @@ pub(super) struct Tally<'a> {
 
 /// Judges everything.
 pub(super) fn judge(world: World, cache: &mut Cache) -> Judgement {
-    let World { workspaces, buses, targets, rules, namespaces, access, secrets, operator } = world;
+    let World { workspaces, buses, targets, rules, undecodable, namespaces, access, secrets, operator } = world;
     let around = Surroundings { namespaces: &namespaces, buses: &buses, access: &access, operator: &operator };
-    let workspaces = workspace::judge_all(workspaces, &around);
+    let mut workspaces = workspace::judge_all(workspaces, &around);
+    workspaces.extend(undecodable.workspaces.into_iter().map(|(meta, error)| workspace::undecodable(meta, &error)));
     let unreadable = SecretsOf::default();
-    let targets: HashMap<TargetKey, TargetVerdict> = targets
-        .into_iter()
-        .map(|object| {
-            let lookup = secrets.get(&object.namespace().unwrap_or_default()).unwrap_or(&unreadable);
-            let verdict = target::judge(object, lookup);
-            (verdict.key.clone(), verdict)
-        })
-        .collect();
+    let targets = targets.into_iter().map(|object| {
+        let lookup = secrets.get(&object.namespace().unwrap_or_default()).unwrap_or(&unreadable);
+        target::judge(object, lookup)
+    });
+    let targets = targets.chain(undecodable.targets.into_iter().map(|(meta, error)| target::undecodable(meta, &error)));
+    let targets: HashMap<TargetKey, TargetVerdict> = targets.map(|verdict| (verdict.key.clone(), verdict)).collect();
     let by_namespace = owners(&workspaces);
     let rules: Vec<RuleVerdict> = rules
         .into_iter()
@@ -68,21 +80,16 @@ pub(super) fn judge(world: World, cache: &mut Cache) -> Judgement {
             let workspace = by_namespace.get(&object.namespace().unwrap_or_default()).copied();
             rule::judge(object, workspace, &targets, cache)
         })
+        .chain(undecodable.rules.into_iter().map(|(meta, error)| rule::undecodable(meta, &error)))
         .collect();
     cache.keep_only(&rules);
     Judgement { workspaces, targets, rules }
 }
 
-/// The workspace that has each namespace: not those that found it taken.
+/// The workspace that has each namespace: not those that found it taken, or cannot be read.
 fn owners(workspaces: &[WorkspaceVerdict]) -> HashMap<String, &WorkspaceVerdict> {
-    let mut owners = HashMap::new();
-    for workspace in workspaces {
-        let taken = workspace.verdicts.iter().any(|verdict| verdict.reason == Reason::NamespaceTaken);
-        if !taken {
-            owners.insert(workspace.namespace.clone(), workspace);
-        }
-    }
-    owners
+    let owners = workspaces.iter().filter(|workspace| workspace.has_its_namespace());
+    owners.map(|workspace| (workspace.namespace.clone(), workspace)).collect()
 }
 
 impl Judgement {
@@ -122,27 +129,37 @@ impl Judgement {
     }
 }
 
-/// A workspace's status.
-pub(super) fn workspace_status(verdict: &WorkspaceVerdict, tally: &Tally<'_>, now: Timestamp) -> WorkspaceStatus {
-    let before = verdict.workspace.status.clone().unwrap_or_default();
+/// A workspace's status. `before` is the one that is stored.
+pub(super) fn workspace_status(
+    verdict: &WorkspaceVerdict,
+    before: Option<&WorkspaceStatus>,
+    tally: &Tally<'_>,
+    now: Timestamp,
+) -> WorkspaceStatus {
     let generation = verdict.workspace.metadata.generation;
+    let counts = tally.summary.namespaces.get(&verdict.namespace).filter(|_| verdict.has_its_namespace()).copied();
     WorkspaceStatus {
         observed_generation: generation,
-        namespace: Some(verdict.namespace.clone()),
+        namespace: Some(verdict.namespace.clone()).filter(|namespace| !namespace.is_empty()),
         event_bus: verdict.activated.map(|_| EventBusReference { name: bus_name(&verdict.name()) }),
         activated_at: verdict.activated,
-        notices: tally.summary.namespaces.get(&verdict.namespace).copied(),
-        conditions: conditions(&before.conditions, &verdict.verdicts, generation, now),
+        notices: counts,
+        conditions: conditions(of(before, |status| &status.conditions), &verdict.verdicts, generation, now),
     }
 }
 
-/// A target's status.
-pub(super) fn target_status(verdict: &TargetVerdict, tally: &Tally<'_>, now: Timestamp) -> EventTargetStatus {
-    let before = verdict.object.status.clone().unwrap_or_default();
+/// A target's status. `before` is the one that is stored.
+pub(super) fn target_status(
+    verdict: &TargetVerdict,
+    before: Option<&EventTargetStatus>,
+    tally: &Tally<'_>,
+    now: Timestamp,
+) -> EventTargetStatus {
     let generation = verdict.object.metadata.generation;
     let found = tally.summary.targets.get(&verdict.key);
     let last = found.and_then(|target| target.last.clone());
-    let test = tally.tests.get(&verdict.key).cloned().or(before.connectivity_test);
+    let test =
+        tally.tests.get(&verdict.key).cloned().or_else(|| before.and_then(|status| status.connectivity_test.clone()));
     let reachable = reachable(last.as_ref(), test.as_ref());
     EventTargetStatus {
         observed_generation: generation,
@@ -152,7 +169,12 @@ pub(super) fn target_status(verdict: &TargetVerdict, tally: &Tally<'_>, now: Tim
         deliveries: Some(found.map(|target| target.deliveries).unwrap_or_default()),
         last_delivery: last,
         throttled_until: tally.throttled.get(&verdict.key).copied(),
-        conditions: conditions(&before.conditions, &[verdict.ready.clone(), reachable], generation, now),
+        conditions: conditions(
+            of(before, |status| &status.conditions),
+            &[verdict.ready.clone(), reachable],
+            generation,
+            now,
+        ),
     }
 }
 
@@ -194,9 +216,13 @@ fn source_types(rule: &NoticeRule) -> String {
     types.join(",")
 }
 
-/// A rule's status.
-pub(super) fn rule_status(verdict: &RuleVerdict, tally: &Tally<'_>, now: Timestamp) -> NoticeRuleStatus {
-    let before = verdict.object.status.clone().unwrap_or_default();
+/// A rule's status. `before` is the one that is stored.
+pub(super) fn rule_status(
+    verdict: &RuleVerdict,
+    before: Option<&NoticeRuleStatus>,
+    tally: &Tally<'_>,
+    now: Timestamp,
+) -> NoticeRuleStatus {
     let generation = verdict.object.metadata.generation;
     let key = (verdict.object.namespace().unwrap_or_default(), verdict.object.name_any());
     let found = tally.summary.rules.get(&key);
@@ -215,8 +241,25 @@ pub(super) fn rule_status(verdict: &RuleVerdict, tally: &Tally<'_>, now: Timesta
             .filter_errors
             .get(&key)
             .map(|(count, last)| FilterErrors { count: *count, last: last.clone() }),
-        conditions: conditions(&before.conditions, &verdict.verdicts, generation, now),
+        conditions: conditions(of(before, |status| &status.conditions), &verdict.verdicts, generation, now),
     }
+}
+
+/// A bus's status. `before` is the one that is stored.
+pub(super) fn bus_status(
+    bus: &EventBus,
+    before: Option<&EventBusStatus>,
+    judgement: &Judgement,
+    now: Timestamp,
+) -> EventBusStatus {
+    let ready = bus::judge(bus, &judgement.workspaces);
+    let generation = bus.metadata.generation;
+    let conditions = conditions(of(before, |status| &status.conditions), &[ready], generation, now);
+    EventBusStatus { observed_generation: generation, address: None, conditions }
+}
+
+fn of<S>(status: Option<&S>, conditions: fn(&S) -> &Vec<Condition>) -> &[Condition] {
+    status.map_or(&[], |status| conditions(status).as_slice())
 }
 
 #[cfg(test)]

@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use jiff::Timestamp;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::ResourceExt as _;
+use kube::api::ObjectMeta;
 
 use super::edits::last_edit;
-use crate::api::condition::{self, ACCESS_GRANTED, ACTIVATED, READY, Reason, Verdict};
+use crate::api::condition::{ACCESS_GRANTED, ACTIVATED, READY, Reason, Verdict};
 use crate::api::names::{SERVICE_ROLE, WORKSPACE_LABEL, bus_name};
+use crate::api::workspace::WorkspaceSpec;
 use crate::api::{EventBus, Workspace};
 
 /// What is known of a namespace's binding.
@@ -34,7 +36,7 @@ pub(super) struct Surroundings<'a> {
 pub(super) struct WorkspaceVerdict {
     pub(super) workspace: Workspace,
     pub(super) namespace: String,
-    /// Since when it is activated; `None` if it is not.
+    /// Since when it is activated; `None` if it is not. Does not hang on the bus: whoever deletes that loses no event.
     pub(super) activated: Option<Timestamp>,
     /// Since when access is granted; `None` if it is not.
     pub(super) granted: Option<Timestamp>,
@@ -50,15 +52,21 @@ impl WorkspaceVerdict {
         self.workspace.name_any()
     }
 
+    /// Whether the namespace that it asks for is known, and its own.
+    pub(super) fn has_its_namespace(&self) -> bool {
+        !self.verdicts.iter().any(|verdict| matches!(verdict.reason, Reason::NamespaceTaken | Reason::Undecodable))
+    }
+
     /// Since when events are this workspace's: `None` while it is not in force.
     pub(super) fn in_force_since(&self) -> Option<Timestamp> {
         Some(self.activated?.max(self.granted?))
     }
 }
 
-/// Judges all Workspaces: a namespace belongs to the oldest that asks for it.
+/// Judges all Workspaces: a namespace belongs to the oldest that asks for it. One that is being deleted asks for nothing.
 pub(super) fn judge_all(workspaces: Vec<Workspace>, around: &Surroundings<'_>) -> Vec<WorkspaceVerdict> {
     let mut sorted = workspaces;
+    sorted.retain(|workspace| workspace.metadata.deletion_timestamp.is_none());
     sorted.sort_by_key(|workspace| {
         (workspace.metadata.creation_timestamp.as_ref().map(|time| time.0), workspace.name_any())
     });
@@ -77,7 +85,18 @@ fn taken(workspace: Workspace, owner: &str) -> WorkspaceVerdict {
     let message = format!(
         "namespace {namespace} belongs to the older Workspace {owner}; choose another namespace, or delete one of the two"
     );
-    let no = |kind| Verdict::no(kind, Reason::NamespaceTaken, message.clone());
+    refused(workspace, namespace, Reason::NamespaceTaken, &message)
+}
+
+/// A Workspace that cannot be read: nobody knows which namespace it asks for.
+pub(super) fn undecodable(metadata: ObjectMeta, error: &str) -> WorkspaceVerdict {
+    let workspace = Workspace { metadata, spec: WorkspaceSpec::default(), status: None };
+    let message = format!("the object cannot be read: {error}; mend that field");
+    refused(workspace, String::new(), Reason::Undecodable, &message)
+}
+
+fn refused(workspace: Workspace, namespace: String, reason: Reason, message: &str) -> WorkspaceVerdict {
+    let no = |kind| Verdict::no(kind, reason, message);
     WorkspaceVerdict {
         workspace,
         namespace,
@@ -110,7 +129,7 @@ fn judge(workspace: Workspace, around: &Surroundings<'_>) -> WorkspaceVerdict {
     };
     let access = around.access.get(&namespace);
     let grant = judge_access(&workspace, &namespace, access, around.operator);
-    let activated = activation.is_true().then(|| activated_at(&workspace)).flatten();
+    let activated = if wants && exists { activated_at(&workspace) } else { None };
     let granted = access.filter(|_| grant.is_true()).and_then(|access| granted_at(&access.binding));
     let ready = [&activation, &grant].into_iter().find(|verdict| !verdict.is_true()).map_or_else(
         || Verdict::yes(READY, Reason::Ready, format!("events of namespace {namespace} are notified")),
@@ -162,14 +181,13 @@ fn judge_access(workspace: &Workspace, namespace: &str, access: Option<&Access>,
 
 /// The time of the edit that activated the workspace, by the object's own times.
 ///
-/// One edit cannot switch off and on: if the last status said Activated and at most one edit came after it, activation
-/// goes back to the time that is recorded. Otherwise it is the last edit by an owner of `spec.activate`.
+/// One edit cannot switch off and on: if the recorded status had it activated and at most one edit came after that,
+/// activation goes back to the time that is recorded. Otherwise it is the last edit by an owner of `spec.activate`.
 fn activated_at(workspace: &Workspace) -> Option<Timestamp> {
     let status = workspace.status.as_ref();
-    let was =
-        status.and_then(|status| condition::find(&status.conditions, ACTIVATED)).is_some_and(|c| c.status == "True");
     let edits = workspace.metadata.generation.unwrap_or(0) - status.and_then(|s| s.observed_generation).unwrap_or(0);
-    let recorded = status.and_then(|status| status.activated_at).filter(|_| was && edits <= 1);
+    // Recorded only while it is activated.
+    let recorded = status.and_then(|status| status.activated_at).filter(|_| edits <= 1);
     recorded.or_else(|| last_edit(&workspace.metadata, &["f:spec", "f:activate"]))
 }
 

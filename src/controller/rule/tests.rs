@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::api::condition::ACTIVATED;
 use crate::api::{EventTarget, Workspace};
-use crate::controller::store::SecretsOf;
+use crate::controller::secret::SecretsOf;
 use crate::controller::target;
 
 fn at(day: u8) -> Timestamp {
@@ -73,7 +73,7 @@ fn targets() -> HashMap<TargetKey, TargetVerdict> {
             "metadata": {"name": name, "namespace": "vision"}, "spec": spec,
         }))
         .unwrap();
-        let verdict = target::judge(object, &SecretsOf(Some(std::collections::BTreeMap::new())));
+        let verdict = target::judge(object, &SecretsOf::readable(Vec::new()));
         (verdict.key.clone(), verdict)
     })
     .collect()

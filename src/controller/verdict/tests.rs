@@ -59,9 +59,10 @@ fn world() -> World {
         buses: HashMap::from([(("vision".to_owned(), "pai-system-vision".to_owned()), bus)]),
         targets: vec![target("oncall")],
         rules: vec![rule(&["oncall"])],
+        undecodable: Undecodable::default(),
         namespaces: HashSet::from(["vision".to_owned()]),
         access: HashMap::from([("vision".to_owned(), access(Ok(None)))]),
-        secrets: HashMap::from([("vision".to_owned(), SecretsOf(Some(BTreeMap::new())))]),
+        secrets: HashMap::from([("vision".to_owned(), SecretsOf::readable(Vec::new()))]),
         operator: "pai/operator".to_owned(),
     }
 }
@@ -103,7 +104,7 @@ fn whatever_is_missing_keeps_a_rule_out_of_force_and_is_named() {
     let table: [(&str, Change, Reason, &str); 9] = [
         ("no workspace", |w| w.workspaces.clear(), Reason::NoWorkspace, "no Workspace switches on namespace vision"),
         ("not activated", |w| w.workspaces[0].spec.activate = false, Reason::WorkspaceNotActivated, "Workspace vision"),
-        ("no bus yet", |w| w.buses.clear(), Reason::WorkspaceNotActivated, "Workspace vision"),
+        ("no namespace", |w| w.namespaces.clear(), Reason::WorkspaceNotActivated, "Workspace vision"),
         ("no binding", |w| w.access.clear(), Reason::AccessNotGranted, "vision"),
         (
             "not confirmed",
@@ -208,7 +209,8 @@ fn a_status_says_what_became_of_the_notices_and_settles() {
     };
     let (throttled, filter_errors, tests) = (HashMap::new(), HashMap::new(), HashMap::new());
     let tally = Tally { summary: &summary, throttled: &throttled, filter_errors: &filter_errors, tests: &tests };
-    let status = target_status(&judgement.targets[&key], &tally, at(BOUND));
+    let status =
+        target_status(&judgement.targets[&key], judgement.targets[&key].object.status.as_ref(), &tally, at(BOUND));
     assert_eq!((status.deliveries, status.channel.as_deref()), (Some(counts), Some("HTTP")));
     let reachable = condition::find(&status.conditions, REACHABLE).unwrap();
     assert_eq!(
@@ -217,7 +219,15 @@ fn a_status_says_what_became_of_the_notices_and_settles() {
     );
     // What was written is what the next judgement comes to, however much later: nothing is written again.
     let again = judged(|world| world.targets[0].status = Some(status.clone()));
-    assert_eq!(target_status(&again.targets[&key], &tally, at("2027-01-01T00:00:00Z")), status);
+    assert_eq!(
+        target_status(
+            &again.targets[&key],
+            again.targets[&key].object.status.as_ref(),
+            &tally,
+            at("2027-01-01T00:00:00Z")
+        ),
+        status
+    );
 }
 
 #[test]
@@ -247,4 +257,72 @@ fn the_later_one_of_delivery_and_test_tells_whether_the_receiver_can_be_reached(
     for (last, test, expected) in table {
         assert_eq!(reachable(last.as_ref(), test.as_ref()).status, expected, "{last:?} {test:?}");
     }
+}
+
+fn unreadable(kind: &str, namespace: Option<&str>, name: &str) -> (ObjectMeta, String) {
+    let whole: EventBus = object(kind, namespace, name, json!({"workspace": "x"}));
+    (whole.metadata, "invalid type: string, expected i32".to_owned())
+}
+
+#[test]
+fn what_cannot_be_read_says_so_and_a_target_still_holds_its_deliveries() {
+    let judgement = judged(|world| {
+        world.undecodable = Undecodable {
+            workspaces: vec![unreadable("Workspace", None, "broken")],
+            targets: vec![unreadable("EventTarget", Some("vision"), "oncall")],
+            rules: vec![unreadable("NoticeRule", Some("vision"), "broken")],
+        };
+        world.targets.clear();
+    });
+    let (summary, none) = (Summary::default(), HashMap::new());
+    let tally = Tally { summary: &summary, throttled: &none, filter_errors: &HashMap::new(), tests: &HashMap::new() };
+    let now = at(BOUND);
+    let workspace = workspace_status(judgement.workspaces.last().unwrap(), None, &tally, now);
+    let target = target_status(judgement.targets.values().next().unwrap(), None, &tally, now);
+    let rule = rule_status(judgement.rules.last().unwrap(), None, &tally, now);
+    for conditions in [workspace.conditions, target.conditions, rule.conditions] {
+        let ready = condition::find(&conditions, READY).unwrap();
+        assert_eq!((ready.status.as_str(), ready.reason.as_str()), ("False", "Undecodable"));
+        assert!(ready.message.contains("expected i32"), "{}", ready.message);
+    }
+    assert_eq!(workspace.namespace, None, "nobody knows");
+    let waiting = &judgement.rules[0].targets[0];
+    assert_eq!(waiting.state, TargetState::NotReady, "not NotFound: its deliveries wait");
+    assert_eq!(rules_in_force(&judgement), ["nightly"]);
+}
+
+type Change = fn(&mut World);
+
+#[test]
+fn a_bus_is_ready_only_where_its_workspace_is_activated() {
+    let bus = |namespace: &str, workspace: &str| -> EventBus {
+        object("EventBus", Some(namespace), "pai-system-vision", json!({"workspace": workspace}))
+    };
+    let table: [(EventBus, Change, &str); 5] = [
+        (bus("vision", "vision"), |_| {}, "Ready"),
+        (bus("vision", "vision"), |w| w.workspaces[0].spec.activate = false, "WorkspaceNotActivated"),
+        (bus("vision", "vision"), |w| w.workspaces.clear(), "NoWorkspace"),
+        (bus("elsewhere", "vision"), |_| {}, "NoWorkspace"),
+        (bus("vision", "other"), |_| {}, "NoWorkspace"),
+    ];
+    for (bus, change, reason) in table {
+        let status = bus_status(&bus, None, &judged(change), at(BOUND));
+        assert_eq!(status.conditions[0].reason, reason, "{:?} {}", bus.metadata.namespace, bus.spec.workspace);
+    }
+}
+
+#[test]
+fn the_notices_of_a_namespace_are_counted_for_its_own_workspace_alone() {
+    let judgement = judged(|world| {
+        let mut later = workspace("later");
+        later.metadata.creation_timestamp = serde_json::from_value(json!(BOUND)).unwrap();
+        world.workspaces.push(later);
+    });
+    let counts = NoticeCounts { pending: 0, delivered: 3, failed: 0 };
+    let summary = Summary { namespaces: HashMap::from([("vision".to_owned(), counts)]), ..Summary::default() };
+    let none = HashMap::new();
+    let tally = Tally { summary: &summary, throttled: &none, filter_errors: &HashMap::new(), tests: &HashMap::new() };
+    let shown: Vec<_> =
+        judgement.workspaces.iter().map(|verdict| workspace_status(verdict, None, &tally, at(BOUND)).notices).collect();
+    assert_eq!(shown, [Some(counts), None]);
 }

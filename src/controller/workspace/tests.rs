@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::api::condition::find;
+use crate::api::condition::{self, find};
 
 const OPERATOR: &str = "pai-notification/operator";
 
@@ -166,7 +166,8 @@ fn activation_says_what_is_missing_and_makes_the_bus_only_in_a_namespace() {
         let activated = condition(&verdict, ACTIVATED);
         assert_eq!((activated.status, activated.reason), (Some(false), reason), "{case}");
         assert!(activated.message.contains(message), "{case}: {}", activated.message);
-        assert_eq!((verdict.needs_bus, verdict.activated), (needs_bus, None), "{case}");
+        assert_eq!(verdict.needs_bus, needs_bus, "{case}");
+        assert_eq!(verdict.activated.is_some(), needs_bus, "{case}: in force already while only the bus is missing");
         let ready = condition(&verdict, READY);
         assert_eq!(
             (ready.reason, &ready.message),
@@ -232,7 +233,7 @@ fn a_binding_is_made_where_access_is_wanted_and_none_that_was_made_by_hand_is_to
 }
 
 /// A Workspace whose `activate` was edited on the fifth, and other fields on the seventh.
-fn edited(generation: i64, status: Option<(&str, i64)>) -> Workspace {
+fn edited(generation: i64, recorded: Option<(Value, i64)>) -> Workspace {
     let mut workspace = wanted();
     workspace.metadata.generation = Some(generation);
     let fields = [
@@ -240,29 +241,44 @@ fn edited(generation: i64, status: Option<(&str, i64)>) -> Workspace {
         edit("quota", 7, &json!({"f:spec": {"f:quota": {}}})),
     ];
     workspace.metadata.managed_fields = Some(serde_json::from_value(json!(fields)).unwrap());
-    workspace.status = status.map(|(activated, observed)| {
-        let condition = json!({"type": ACTIVATED, "status": activated, "reason": "x", "message": "",
-            "lastTransitionTime": stamp(4)});
-        serde_json::from_value(
-            json!({"observedGeneration": observed, "activatedAt": stamp(4), "conditions": [condition]}),
-        )
-        .unwrap()
+    workspace.status = recorded.map(|(activated_at, observed)| {
+        serde_json::from_value(json!({"observedGeneration": observed, "activatedAt": activated_at})).unwrap()
     });
     workspace
 }
 
 #[test]
 fn the_time_of_activation_is_kept_while_no_edit_can_have_switched_it_off_and_on() {
+    let on = || json!(stamp(4));
     let table = [
         ("the first time", edited(1, None), 5),
-        ("nothing was edited", edited(3, Some(("True", 3))), 4),
-        ("one edit", edited(4, Some(("True", 3))), 4),
-        ("two edits while the operator was down", edited(5, Some(("True", 3))), 5),
-        ("it was off", edited(4, Some(("False", 3))), 5),
+        ("nothing was edited", edited(3, Some((on(), 3))), 4),
+        ("one edit", edited(4, Some((on(), 3))), 4),
+        ("two edits while the operator was down", edited(5, Some((on(), 3))), 5),
+        ("it was off", edited(4, Some((Value::Null, 3))), 5),
     ];
     for (case, workspace, day) in table {
         assert_eq!(Cluster::whole().judge(workspace).activated, Some(at(day)), "{case}");
     }
+}
+
+#[test]
+fn a_deleted_bus_neither_ends_nor_moves_the_activation() {
+    let recorded = Some((json!(stamp(4)), 3));
+    let verdict = Cluster::with_namespace().judge(edited(3, recorded));
+    assert_eq!((verdict.activated, verdict.needs_bus), (Some(at(4)), true));
+}
+
+#[test]
+fn a_workspace_that_is_being_deleted_asks_for_nothing_and_gives_its_namespace_away() {
+    let mut leaving = wanted();
+    leaving.metadata.deletion_timestamp = serde_json::from_value(json!(stamp(8))).unwrap();
+    let successor = workspace("successor", 6, &json!({"activate": true}));
+    let cluster = Cluster::with_namespace();
+    let verdicts = cluster.judge_all(vec![leaving, successor]);
+    let names: Vec<_> = verdicts.iter().map(WorkspaceVerdict::name).collect();
+    assert_eq!(names, ["successor"]);
+    assert!(verdicts[0].needs_bus);
 }
 
 #[test]
