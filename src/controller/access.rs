@@ -94,10 +94,9 @@ impl Interview {
     }
 }
 
-/// Asks for as long as it is polled.
+/// Asks for as long as it is polled. The bindings are listed by then.
 pub(super) async fn run(asking: Asking) {
     let mut interviews: BTreeMap<String, Interview> = BTreeMap::new();
-    asking.bindings.wait_until_ready().await.ok();
     let first = Instant::now() + FIRST_ANSWERS;
     loop {
         follow(&mut interviews, &decoded(&asking.bindings), Instant::now());

@@ -82,6 +82,11 @@ pub async fn run(controlling: Controlling, stop: CancellationToken) {
     let changed = Arc::new(Notify::new());
     let bound = Arc::new(Notify::new());
     let stores = Stores::start(&controlling.client, &controlling.tasks, &changed, &bound);
+    // Only here: of two tasks that wait for one of kube's stores, the library wakes only the last.
+    tokio::select! {
+        () = stores.ready() => {}
+        () = stop.cancelled() => return,
+    }
     let (answers, answered) = watch::channel(None);
     let (client, bindings) = (controlling.client.clone(), stores.kinds.bindings.clone());
     let asking = Asking { client, bindings, woken: bound, changed: changed.clone(), answers };
@@ -130,9 +135,8 @@ impl Controller {
         }
     }
 
-    /// Waits until a judgement can be trusted: everything is listed, every binding was asked about, Secrets are there.
+    /// Waits until a judgement can be trusted: every binding was asked about, and Secrets are there.
     async fn prepare(&mut self) {
-        self.stores.ready().await;
         let answered = self.answers.wait_for(Option::is_some);
         if tokio::time::timeout(FIRST_ANSWERS, answered).await.is_err() {
             tracing::warn!("the API server has not said what access is granted; until it does, none is");
