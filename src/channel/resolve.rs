@@ -218,6 +218,17 @@ fn secret(
     }
 }
 
+/// Headers that a target cannot set: they say whose message it is, and how long.
+const OURS: [&str; 7] = [
+    "connection",
+    "content-length",
+    "host",
+    "transfer-encoding",
+    "webhook-id",
+    "webhook-signature",
+    "webhook-timestamp",
+];
+
 /// Collects an endpoint's headers.
 struct Headers<'a> {
     secrets: &'a dyn SecretLookup,
@@ -230,6 +241,9 @@ impl Headers<'_> {
         let field = format!("spec.http.headers[{index}]");
         let invalid = |message: &str| TargetError::Invalid { field: field.clone(), message: message.to_owned() };
         let name = HeaderName::from_bytes(header.name.as_bytes()).map_err(|_| invalid("is no header name"))?;
+        if OURS.contains(&name.as_str()) {
+            return Err(invalid("this header is the operator's own; leave it out"));
+        }
         let (text, is_secret) = match (&header.value, &header.secret_key_ref) {
             (Some(value), None) => (SecretString::from(value.as_str()), false),
             (None, Some(reference)) => (secret(&field, reference, self.secrets)?, true),

@@ -47,8 +47,10 @@ pub fn escape_markdown(text: &str) -> String {
 #[must_use]
 pub fn cleaned(text: &str, secrets: &[SecretString]) -> String {
     let mut text = one_line(text);
+    // The longest first: one may be a part of another.
+    let mut secrets: Vec<&str> = secrets.iter().map(SecretString::expose_secret).collect();
+    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     for secret in secrets {
-        let secret = secret.expose_secret();
         // A short value is no secret and would tear holes into every text.
         if secret.len() < 4 {
             continue;
@@ -107,5 +109,7 @@ mod tests {
         let cleaned = cleaned("bad tok/en+1 tok%2Fen%2B1 from ip: 203.0.113.7, call +8613900000000\nhint", &secrets);
         assert_eq!(cleaned, "bad *** *** from ip: ***, call *** hint");
         assert!(super::cleaned(&"x".repeat(9000), &[]).len() <= MOST_KEPT);
+        let nested = [SecretString::from("abc1"), SecretString::from("abc1def2ghi")];
+        assert_eq!(super::cleaned("abc1def2ghi abc1", &nested), "*** ***");
     }
 }

@@ -14,16 +14,17 @@ pub(super) fn verdict(reply: &Reply) -> Outcome {
     };
     let message = body.get("errmsg").and_then(Value::as_str).unwrap_or_default().to_owned();
     match code {
-        Some(code) => by_code(code, message, reply),
+        Some(code) => by_code(code, message),
         None => without_code(reply),
     }
 }
 
-fn by_code(code: i64, message: String, reply: &Reply) -> Outcome {
+fn by_code(code: i64, message: String) -> Outcome {
     let text = code.to_string();
     match code {
         0 => Outcome::Delivered { code: text },
-        130_101 | 410_100 | 90_030 => Outcome::Throttled { code: text, message, retry_after: reply.retry_after },
+        // The robot is blocked for as long as the manual says, whatever a gateway's Retry-After may.
+        130_101 | 410_100 | 90_030 => Outcome::Throttled { code: text, message, retry_after: None },
         -1 => Outcome::Transient { code: text, message },
         _ => Outcome::Permanent { code: text, message },
     }

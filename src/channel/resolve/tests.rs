@@ -91,6 +91,7 @@ fn what_is_wrong_is_said_with_its_field_and_what_to_do() {
             "characters",
         ),
         (header(json!({"name": "a"})), Reason::InvalidSpec, "exactly one of value and secretKeyRef"),
+        (header(json!({"name": "Webhook-Id", "value": "x"})), Reason::InvalidSpec, "the operator's own"),
         (
             json!({"http": {"webhook": {"url": "http://a.example"},
                 "signing": {"standardWebhooks": {"secretKeyRef": {"name": "web", "key": "bad"}}}}}),
