@@ -85,11 +85,23 @@ pub enum Locale {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Retention {
-    /// Age at which a finished Notice is removed, counted from its creation, such as `72h`.
+    /// Age at which a finished Notice is removed, counted from its creation, such as `72h`. At least `1s`.
+    #[schemars(schema_with = "age_schema")]
     pub notices: Duration,
     /// How many finished Notices stay at most; the oldest go first.
     #[schemars(range(min = 1, max = 200_000))]
     pub max: i32,
+}
+
+/// A duration that the API server checks.
+fn age_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({
+        "type": "string",
+        "x-kubernetes-validations": [{
+            "rule": "duration(self) >= duration('1s')",
+            "message": "notices must be a duration of at least 1s, such as 72h",
+        }],
+    })
 }
 
 impl Default for Retention {
