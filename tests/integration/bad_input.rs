@@ -43,7 +43,7 @@ async fn the_api_server_refuses_what_one_object_can_decide() {
             "52 characters",
         ),
         (object("Workspace", None, "refused", json!({"quota": {"targetsPerRule": 101}})), "100"),
-        (object("Workspace", None, "refused", json!({"retention": {"notices": "banana"}})), "banana"),
+        (object("Workspace", None, "refused", json!({"retention": {"notices": "banana"}})), "must be a duration"),
         (object("Workspace", None, "refused", json!({"retention": {"notices": "0s"}})), "at least 1s"),
     ];
     for (object, expected) in table {
