@@ -29,7 +29,8 @@ pub struct SimulateArgs {
     /// One -f may name several, as a shell's *.yaml does, and may be given several times.
     #[arg(short = 'f', long = "file", required = true, num_args = 1.., value_name = "FILE")]
     files: Vec<String>,
-    /// The time of the simulation in RFC 3339, such as 2026-01-01T00:00:00Z. Default: the clock's.
+    /// The time of the simulation in RFC 3339, such as 2026-01-01T00:00:00Z: events that are more than 24 hours old then
+    /// are not notified. Default: the clock's, and nothing is too old.
     #[arg(long, value_name = "TIME")]
     now: Option<Timestamp>,
     /// Print secrets instead of ***.
@@ -63,9 +64,9 @@ pub fn run(args: &SimulateArgs) -> anyhow::Result<()> {
 }
 
 fn simulate(args: &SimulateArgs) -> anyhow::Result<String> {
-    let now = args.now.unwrap_or_else(|| SystemClock.now());
+    let moment = args.now.map_or_else(|| simulation::Moment::Now(SystemClock.now()), simulation::Moment::At);
     let input = input::sort(read::documents(&args.files)?)?;
-    let report = simulation::simulate(input, now, if args.reveal { Secrecy::Reveal } else { Secrecy::Hide });
+    let report = simulation::simulate(input, moment, if args.reveal { Secrecy::Reveal } else { Secrecy::Hide });
     match args.output {
         Output::Json => {
             Ok(serde_json::to_string_pretty(&report).context("the result cannot be written as JSON")? + "\n")

@@ -24,8 +24,32 @@ use crate::watch::stream::Change;
 /// Oldest event that may be notified; the operator's own default.
 const LOOKBACK: SignedDuration = SignedDuration::from_hours(24);
 
-/// Simulates that the operator, just started, sees all of these objects at `now`.
-pub(super) fn simulate(input: Input, now: Timestamp, secrecy: Secrecy) -> Report {
+/// When the simulation takes place.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Moment {
+    /// At a time that was asked for: what is too old then is not notified.
+    At(Timestamp),
+    /// At the time of the clock. Files are as old as they are, so that nothing in them is too old.
+    Now(Timestamp),
+}
+
+impl Moment {
+    const fn time(self) -> Timestamp {
+        match self {
+            Self::At(time) | Self::Now(time) => time,
+        }
+    }
+
+    const fn lookback(self) -> SignedDuration {
+        match self {
+            Self::At(_) => LOOKBACK,
+            Self::Now(_) => SignedDuration::MAX,
+        }
+    }
+}
+
+/// Simulates that the operator, just started, sees all of these objects at a moment.
+pub(super) fn simulate(input: Input, moment: Moment, secrecy: Secrecy) -> Report {
     let Input { workspaces, targets, rules, secrets, jobs, pods, mut problems } = input;
     let in_force = force::judge(Objects { workspaces, targets, rules, secrets }, &mut problems);
     let mut index = Index::default();
@@ -33,8 +57,8 @@ pub(super) fn simulate(input: Input, now: Timestamp, secrecy: Secrecy) -> Report
     let pods = pods.into_iter().map(|pod| KindChange::Pod(Change::Listed(pod)));
     let jobs = jobs.into_iter().map(|job| KindChange::Job(Change::Listed(job)));
     let mut report = Report { problems, ..Report::default() };
-    for observation in pods.chain(jobs).flat_map(|change| index.apply(change, now)) {
-        tell(&observation, &in_force, secrecy, &mut report);
+    for observation in pods.chain(jobs).flat_map(|change| index.apply(change, moment.time())) {
+        tell(&observation, &in_force, (moment, secrecy), &mut report);
     }
     report.notices.sort_by(|a, b| (a.event.time, &a.namespace, &a.name).cmp(&(b.event.time, &b.namespace, &b.name)));
     report.unmatched.sort_by(|a, b| (a.time, &a.id).cmp(&(b.time, &b.id)));
@@ -42,7 +66,7 @@ pub(super) fn simulate(input: Input, now: Timestamp, secrecy: Secrecy) -> Report
 }
 
 /// Puts an observation where it belongs in the report.
-fn tell(observation: &Observation, in_force: &InForce, secrecy: Secrecy, report: &mut Report) {
+fn tell(observation: &Observation, in_force: &InForce, (moment, secrecy): (Moment, Secrecy), report: &mut Report) {
     let namespace = &observation.subject.namespace;
     // A Workspace is called like its namespace unless it says otherwise.
     let workspace = in_force.workspaces.get(namespace).unwrap_or(namespace);
@@ -50,7 +74,7 @@ fn tell(observation: &Observation, in_force: &InForce, secrecy: Secrecy, report:
         report.unmatched.push(observation.event(workspace));
         return;
     };
-    let (draft, filter_errors) = draft(observation, policy, LOOKBACK);
+    let (draft, filter_errors) = draft(observation, policy, moment.lookback());
     let subject = format!("{} {namespace}/{}", observation.subject.kind, observation.subject.name);
     let transition = observation.detected.transition.as_str();
     for (rule, error) in filter_errors {

@@ -23,7 +23,7 @@ fn report_on(text: &str) -> report::Report {
     let (mut documents, mut errors) = (Vec::new(), Vec::new());
     read::parse("test.yaml", text, &mut documents, &mut errors);
     assert_eq!(errors, []);
-    simulation::simulate(input::sort(documents).unwrap(), args(&[]).now.unwrap(), Secrecy::Hide)
+    simulation::simulate(input::sort(documents).unwrap(), simulation::Moment::At(args(&[]).now.unwrap()), Secrecy::Hide)
 }
 
 #[test]
@@ -222,4 +222,13 @@ fn an_error_in_yaml_speaks_to_who_wrote_the_yaml() {
     let error = error.to_string();
     assert!(error.starts_with("x.yaml, document 2: ") && error.contains("line 4"), "{error}");
     assert!(!error.contains("Options"), "{error}");
+}
+
+#[test]
+fn old_files_are_simulated_as_they_are_unless_a_time_is_asked_for() {
+    let without = simulate(&SimulateArgs { now: None, ..args(&["team"]) }).unwrap();
+    assert!(without.contains("Notice vision/nightly-42-jobfailed-") && !without.contains("too old"), "{without}");
+    let later = Some("2026-06-01T00:00:00Z".parse().unwrap());
+    let asked = simulate(&SimulateArgs { now: later, ..args(&["team"]) }).unwrap();
+    assert!(asked.contains("too old") && !asked.contains("Notice vision/nightly-42-jobfailed-"), "{asked}");
 }
