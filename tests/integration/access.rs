@@ -29,6 +29,18 @@ async fn allowed(scene: &Scene, verb: &str, group: &str, resource: &str) -> bool
     api.create(&PostParams::default(), &review).await.unwrap().status.unwrap().allowed
 }
 
+/// Makes the binding as an administrator would, for this ServiceAccount.
+async fn bind_by_hand(scene: &Scene, name: &str, namespace: &str) {
+    scene
+        .apply(json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+            "metadata": {"name": BINDING, "namespace": scene.namespace},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": BINDING},
+            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": namespace}],
+        }))
+        .await;
+}
+
 #[tokio::test]
 async fn without_grant_nothing_is_read_written_or_sent_and_the_rule_says_why() {
     let (scene, robot, audit) = Scene::in_force("nogrant").await;
@@ -81,14 +93,7 @@ async fn a_binding_made_by_hand_counts_and_stays() {
     let (scene, robot, _) = Scene::in_force("byhand").await;
     scene.workspace(json!({"grantAccess": false})).await;
     let _operator = scene.operator().await;
-    scene
-        .apply(json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
-            "metadata": {"name": BINDING, "namespace": scene.namespace},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": BINDING},
-            "subjects": [{"kind": "ServiceAccount", "name": "pai-notification", "namespace": "pai-notification-system"}],
-        }))
-        .await;
+    bind_by_hand(&scene, "pai-notification", "pai-notification-system").await;
     scene.rule("ends", &["JobFinished"], &["oncall"]).await;
     scene.rule_ready("ends").await;
     scene.job("a", json!({}), json!({})).await;
@@ -99,14 +104,7 @@ async fn a_binding_made_by_hand_counts_and_stays() {
 #[tokio::test]
 async fn a_binding_that_gives_too_little_is_named() {
     let (scene, _, _) = Scene::in_force("toolittle").await;
-    scene
-        .apply(json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
-            "metadata": {"name": BINDING, "namespace": scene.namespace},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": BINDING},
-            "subjects": [{"kind": "ServiceAccount", "name": "somebody-else", "namespace": "default"}],
-        }))
-        .await;
+    bind_by_hand(&scene, "somebody-else", "default").await;
     let _operator = scene.operator().await;
     let workspaces: Api<Workspace> = Api::all(scene.admin.clone());
     let workspace = wait(&workspaces, "toolittle", |w| {
