@@ -6,18 +6,20 @@
 pub mod client;
 pub mod dingtalk;
 pub mod http;
+pub mod layout;
 pub mod outcome;
 pub mod resolve;
 pub mod text;
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use secrecy::SecretString;
 
-pub use client::{AddressPolicy, CallError, Client, Reply, Request};
+pub use client::{AddressPolicy, CallError, Client, Mail, Outgoing, Reply, Request};
 pub use outcome::Outcome;
-pub use resolve::{ResolvedTarget, SecretLookup, TargetError};
+pub use resolve::{Leg, ResolvedTarget, SecretLookup, Surroundings, TargetError};
 
 use crate::lifecycle::Event;
 use crate::message::Message;
@@ -27,7 +29,7 @@ use crate::message::Message;
 pub struct Envelope<'a> {
     /// Name of the Workspace.
     pub workspace: &'a str,
-    /// The event.
+    /// The event; of a digest, its newest one.
     pub event: &'a Event,
     /// Its text.
     pub message: &'a Message,
@@ -37,33 +39,65 @@ pub struct Envelope<'a> {
     pub now: Timestamp,
 }
 
+/// Most messages in a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// How many.
+    pub count: u32,
+    /// In how long.
+    pub window: Duration,
+}
+
+impl Rate {
+    /// So many in any 60 seconds.
+    #[must_use]
+    pub const fn per_minute(count: u32) -> Self {
+        Self { count, window: Duration::from_mins(1) }
+    }
+}
+
 /// What a channel allows, before a target's own settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Most messages in any 60 seconds.
-    pub rate_per_minute: Option<u32>,
+    /// The receiver's own budget: all of these hold.
+    pub rates: &'static [Rate],
     /// Most attempts at the same time to one target.
     pub concurrency: usize,
     /// How long to be silent after a throttling reply that names no time.
     pub throttle_pause: Duration,
     /// Whether the receiver recognises a repeat by the delivery id, so that an ambiguous attempt may be repeated freely.
     pub idempotent: bool,
+    /// Whether many events can be told in one message.
+    pub digest: bool,
+    /// Most attempts of one message, where a repeat disturbs people.
+    pub most_attempts: Option<u32>,
 }
 
 /// One delivery channel of one target, its secrets resolved.
 pub trait Channel: Send + Sync + std::fmt::Debug {
-    /// Name as it stands in `EventTarget.status.channel`.
+    /// Name for people and metrics: `DingTalk`, `HTTP`, `Email`, ...
     fn name(&self) -> &'static str;
     /// What the channel allows.
     fn limits(&self) -> Limits;
-    /// The request that delivers the message. Pure: the same input gives the same bytes.
-    fn request(&self, envelope: &Envelope<'_>) -> Request;
+    /// The receiver whose budget the messages use up, the same for every target that reaches it: a robot's URL, a phone
+    /// number. `None` if the budget is the target's own. Made by [`receiver`], so that it shows nothing.
+    fn receiver(&self) -> Option<u64>;
+    /// What delivers the message. Pure: the same input gives the same bytes.
+    fn request(&self, envelope: &Envelope<'_>) -> Outgoing;
     /// The request of a connectivity test; `None` if the channel cannot be tested without an event.
-    fn probe(&self, envelope: &Envelope<'_>) -> Option<Request>;
+    fn probe(&self, envelope: &Envelope<'_>) -> Option<Outgoing>;
     /// What the receiver's reply means. Never takes HTTP 200 for an answer where the body holds the verdict.
     fn verdict(&self, reply: &Reply) -> Outcome;
     /// Strings that must not appear in anything that is shown: URL tokens, keys, credentials.
     fn secrets(&self) -> Vec<SecretString>;
+}
+
+/// The mark of a receiver: which channel, and its address there.
+#[must_use]
+pub fn receiver(channel: &str, address: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (channel, address).hash(&mut hasher);
+    hasher.finish()
 }
 
 /// One attempt through a channel: request, call, verdict; the receiver's words are cleaned before anybody sees them.
@@ -85,11 +119,11 @@ pub async fn probe(
 async fn exchange(
     channel: &dyn Channel,
     client: &Client,
-    request: Request,
+    outgoing: Outgoing,
     timeout: Duration,
     now: Timestamp,
 ) -> Outcome {
-    let outcome = match client.call(request, timeout, now).await {
+    let outcome = match client.send(outgoing, timeout, now).await {
         Ok(reply) => channel.verdict(&reply),
         Err(error) => error.outcome(),
     };

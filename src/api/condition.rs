@@ -73,8 +73,8 @@ reasons! {
     InvalidSpec,
     /// The object cannot be read at all.
     Undecodable,
-    /// This version does not deliver by this channel yet.
-    ChannelNotAvailable,
+    /// A method of a contact needs a gateway that the Workspace's `spec.messageSettings` does not have.
+    MessageSettingsMissing,
     /// The receiver said that it is gone for good.
     Gone,
     /// The last attempt was accepted.

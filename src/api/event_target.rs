@@ -1,10 +1,18 @@
 //! `EventTarget`: one place to deliver to.
 
+mod contact;
+mod endpoint;
+mod robot;
+
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema, core::Duration};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use contact::{Contact, ContactMethod};
+pub use endpoint::{Authorization, Body, CaReference, Handshake, Header, Http, Method, Signing, Tls};
+pub use robot::{DingTalk, DingTalkFormat, DingTalkMention, Lark, LarkMention, WeCom, WeComFormat, WeComMention};
 
 use super::{condition::conditions_schema, notice::NoticeCounts};
 
@@ -37,7 +45,7 @@ use super::{condition::conditions_schema, notice::NoticeCounts};
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("[has(self.dingTalk), has(self.http)].filter(x, x).size() == 1").message("exactly one channel is needed: dingTalk or http"))]
+#[x_kube(validation = Rule::new("[has(self.dingTalk), has(self.weCom), has(self.lark), has(self.http), has(self.contacts)].filter(x, x).size() == 1").message("exactly one channel is needed: dingTalk, weCom, lark, http or contacts"))]
 pub struct EventTargetSpec {
     /// While true, deliveries to this target are skipped.
     #[serde(default)]
@@ -45,57 +53,25 @@ pub struct EventTargetSpec {
     /// A DingTalk custom robot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ding_talk: Option<DingTalk>,
+    /// A WeCom group robot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub we_com: Option<WeCom>,
+    /// A Lark (Feishu) custom robot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lark: Option<Lark>,
     /// An HTTP or HTTPS endpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http: Option<Http>,
+    /// People, reached by voice call, text message or email through the gateways of the Workspace's `messageSettings`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 100))]
+    pub contacts: Option<Vec<Contact>>,
     /// Text of the message. A rule's own template wins. Left out: the built-in text in the workspace's language.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<MessageTemplate>,
     /// How to deliver. What is left out has the channel's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery: Option<Delivery>,
-}
-
-/// A DingTalk custom robot whose security setting is "sign".
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct DingTalk {
-    /// The robot's webhook.
-    pub webhook: Webhook,
-    /// The robot's signing key (`SEC...`).
-    pub signing_key: SecretSource,
-    /// Whom to mention.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mention: Option<DingTalkMention>,
-    /// Form of the message.
-    #[serde(default)]
-    pub format: DingTalkFormat,
-}
-
-/// Form of a DingTalk message.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum DingTalkFormat {
-    /// Headings, bold, links.
-    #[default]
-    Markdown,
-    /// Plain text.
-    Text,
-}
-
-/// Whom a DingTalk message mentions.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
-#[serde(rename_all = "camelCase", default)]
-pub struct DingTalkMention {
-    /// Mobile numbers of members of the group.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 50))]
-    pub mobiles: Vec<String>,
-    /// User ids of members of the group.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 50))]
-    pub user_ids: Vec<String>,
-    /// Everybody in the group.
-    pub all: bool,
 }
 
 /// Where a webhook's URL comes from: exactly one of the two.
@@ -142,90 +118,6 @@ pub struct SecretReference {
     pub name: String,
 }
 
-/// An HTTP or HTTPS endpoint. Any status from 200 to 299 is delivered; redirects are not followed.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct Http {
-    /// Where to send.
-    pub webhook: Webhook,
-    /// The method.
-    #[serde(default)]
-    pub method: Method,
-    /// Further headers.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32))]
-    pub headers: Vec<Header>,
-    /// Credentials for the `Authorization` header.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub authorization: Option<Authorization>,
-    /// Signature over the body.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub signing: Option<Signing>,
-    /// What is sent.
-    #[serde(default)]
-    pub body: Body,
-}
-
-/// HTTP method.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum Method {
-    /// POST.
-    #[default]
-    Post,
-    /// PUT.
-    Put,
-}
-
-/// What an `http` target receives.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Body {
-    /// `CloudEvents` 1.0, structured mode.
-    #[default]
-    CloudEvent,
-    /// The `body` of the template as it is; the content type is `application/json` where it parses as JSON, else plain text.
-    Template,
-}
-
-/// One header: its value, or the Secret that holds it.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.value) != has(self.secretKeyRef)").message("exactly one of value and secretKeyRef is needed"))]
-pub struct Header {
-    /// Header name.
-    #[schemars(length(min = 1, max = 256), regex(pattern = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"))]
-    pub name: String,
-    /// Header value.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 4096))]
-    pub value: Option<String>,
-    /// The Secret that holds the value.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub secret_key_ref: Option<SecretKeyReference>,
-}
-
-/// Credentials: exactly one of the two.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.bearer) != has(self.basic)").message("exactly one of bearer and basic is needed"))]
-pub struct Authorization {
-    /// A bearer token.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bearer: Option<SecretSource>,
-    /// A Secret with the keys `username` and `password`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub basic: Option<SecretReference>,
-}
-
-/// How the body is signed.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct Signing {
-    /// By Standard Webhooks: headers `webhook-id`, `webhook-timestamp` and `webhook-signature`. The Secret holds one key
-    /// (`whsec_...`) a line; with several, a receiver may check any of them.
-    pub standard_webhooks: SecretSource,
-}
-
 /// Own text of a message, as minijinja templates over `event`, `subject`, `workspace` and `rules`.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[serde(rename_all = "camelCase")]
@@ -252,7 +144,8 @@ pub struct Delivery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("duration(self) >= duration('1s') && duration(self) <= duration('168h')").message("maxAge must be between 1s and 168h"))]
     pub max_age: Option<Duration>,
-    /// Most messages a minute. Default: the robot's own limit (DingTalk 20); none for `http`.
+    /// Most messages a minute. A robot's own limit (DingTalk 20, WeCom 20, Lark 100) holds all the same. Default: that
+    /// limit; none for `http` and email.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 60_000))]
     pub rate_per_minute: Option<i32>,
@@ -265,10 +158,10 @@ pub struct EventTargetStatus {
     /// The generation that this status describes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// `DingTalk` or `HTTP`.
+    /// `DingTalk`, `WeCom`, `Lark`, `HTTP` or `Contacts`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub channel: Option<String>,
-    /// How much of a rule's quota this target uses.
+    /// How much of a rule's quota this target uses: a webhook one unit, contacts one per contact and method.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quota_units: Option<i32>,
     /// The last connectivity test.

@@ -5,6 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::event_target::ContactMethod;
 use crate::lifecycle::Event;
 
 /// One event that matched at least one rule, and each of its deliveries. Written by the operator; its name depends only
@@ -86,7 +87,7 @@ pub struct NoticeStatus {
     /// How many deliveries were accepted, of how many: `1/2`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub delivered: String,
-    /// Each target with its last code: `oncall=0,audit=503`.
+    /// Each recipient with its last code: `oncall=0,audit=503`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub codes: String,
     /// Each delivery.
@@ -102,6 +103,12 @@ pub struct NoticeStatus {
 pub struct DeliveryStatus {
     /// Name of the `EventTarget`.
     pub target: String,
+    /// Name of the contact, where the target has contacts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contact: Option<String>,
+    /// How the contact is reached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<ContactMethod>,
     /// What became of it.
     pub state: DeliveryState,
     /// How often it was tried.
@@ -115,6 +122,9 @@ pub struct DeliveryStatus {
     /// When the receiver accepted it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delivered_time: Option<Timestamp>,
+    /// The digest that delivered it together with others, by the id that the receiver got.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
     /// The receiver's verdict as text: a robot's `errcode`, an HTTP status, or a word such as `Timeout`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
@@ -151,7 +161,7 @@ impl NoticeStatus {
     /// Brings what is said of the whole in line with the deliveries.
     pub fn sum_up(&mut self) {
         let accepted = self.deliveries.iter().filter(|delivery| delivery.state == DeliveryState::Delivered).count();
-        let code = |delivery: &DeliveryStatus| Some(format!("{}={}", delivery.target, delivery.code.as_deref()?));
+        let code = |delivery: &DeliveryStatus| Some(format!("{}={}", delivery.recipient(), delivery.code.as_deref()?));
         self.phase = Self::phase_of(&self.deliveries);
         self.delivered = format!("{accepted}/{}", self.deliveries.len());
         self.codes = self.deliveries.iter().filter_map(code).collect::<Vec<_>>().join(",");
@@ -169,6 +179,17 @@ impl NoticeStatus {
             NoticeCounts { failed: 0, .. } => Phase::Delivered,
             NoticeCounts { delivered: 0, .. } => Phase::Failed,
             NoticeCounts { .. } => Phase::PartlyFailed,
+        }
+    }
+}
+
+impl DeliveryStatus {
+    /// Who it is for, in one word: `<target>`, or `<target>/<contact>/<method>`.
+    #[must_use]
+    pub fn recipient(&self) -> String {
+        match (&self.contact, self.method) {
+            (Some(contact), Some(method)) => format!("{}/{contact}/{method}", self.target),
+            _ => self.target.clone(),
         }
     }
 }

@@ -5,6 +5,12 @@ use kube::{CustomResource, KubeSchema, core::Duration};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+mod message_settings;
+
+pub use message_settings::{
+    AliyunText, AliyunVoice, EmailSettings, MessageSettings, Smtp, SmtpSecurity, TextMessageSettings, VoiceCallSettings,
+};
+
 use super::condition::conditions_schema;
 
 /// Switches event notification on for a namespace, lets the operator in, and sets quota, language and retention.
@@ -53,6 +59,16 @@ pub struct WorkspaceSpec {
     /// How long finished Notices stay.
     #[serde(default)]
     pub retention: Retention,
+    /// The gateways for email, text messages and voice calls. A target with contacts needs those of its methods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message_settings: Option<MessageSettings>,
+    /// Where a subject can be looked at, as a template over `subject`, `event` and `workspace`:
+    /// `https://console.example.com/{{ workspace.name }}/jobs/{{ subject.name }}`. Values are percent-encoded. Messages
+    /// then hold a link to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 2048))]
+    #[x_kube(validation = Rule::new("self.startsWith('http://') || self.startsWith('https://')").message("consoleUrl must start with http:// or https://"))]
+    pub console_url: Option<String>,
 }
 
 /// Limits of a workspace.

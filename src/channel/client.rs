@@ -1,9 +1,11 @@
-//! The only HTTP client: one total deadline over everything, a capped reply, no redirects, an address policy.
+//! The only code that opens a connection to a receiver: over HTTP, or by SMTP ([`mail`]). One total deadline over
+//! everything, a capped reply, no redirects, an address policy.
 //!
 //! It knows nothing of channels. What it reports about a failure is whether the request may have reached the receiver:
 //! a message that may have been shown is not to be repeated lightly.
 
 mod address;
+pub mod mail;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +17,7 @@ use url::{Host, Url};
 
 pub use address::AddressPolicy;
 use address::{Guard, Refused};
+pub use mail::Mail;
 
 use super::Outcome;
 
@@ -57,14 +60,23 @@ impl std::fmt::Debug for Request {
     }
 }
 
+/// What a channel sends.
+#[derive(Clone, Debug)]
+pub enum Outgoing {
+    /// Over HTTP.
+    Http(Request),
+    /// By SMTP.
+    Mail(Box<Mail>),
+}
+
 /// A reply.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reply {
-    /// HTTP status.
+    /// HTTP status, or the code of an SMTP reply.
     pub status: u16,
     /// `Retry-After`, counted from when the reply came.
     pub retry_after: Option<Duration>,
-    /// The first 64 KiB of the body.
+    /// The first 64 KiB of the body, or the text of an SMTP reply.
     pub body: Vec<u8>,
 }
 
@@ -124,19 +136,17 @@ impl Client {
         Ok(Self { inner, policy })
     }
 
-    /// Sends a request and reads its reply, all within `timeout`. `now` is for a `Retry-After` that is a date.
+    /// Sends what a channel made and reads the reply, all within `timeout`. `now` is for a `Retry-After` that is a date.
     ///
     /// # Errors
     /// [`CallError`] if there is no reply.
-    pub async fn call(&self, request: Request, timeout: Duration, now: Timestamp) -> Result<Reply, CallError> {
-        self.check_literal_host(&request.url)?;
-        match tokio::time::timeout(timeout, self.exchange(request, now)).await {
-            Ok(result) => result,
-            Err(_) => Err(CallError {
-                code: "Timeout",
-                message: format!("no complete reply within {:?}", kube::core::Duration::from(timeout)),
-                maybe_sent: true,
-            }),
+    pub async fn send(&self, outgoing: Outgoing, timeout: Duration, now: Timestamp) -> Result<Reply, CallError> {
+        match outgoing {
+            Outgoing::Http(request) => {
+                self.check_literal_host(&request.url)?;
+                within(timeout, self.exchange(request, now)).await
+            }
+            Outgoing::Mail(mail) => within(timeout, mail::send(*mail, &self.policy)).await,
         }
     }
 
@@ -169,6 +179,17 @@ impl Client {
             reply.body.extend(chunk.iter().take(room));
         }
         Ok(reply)
+    }
+}
+
+async fn within<T>(timeout: Duration, call: impl Future<Output = Result<T, CallError>>) -> Result<T, CallError> {
+    match tokio::time::timeout(timeout, call).await {
+        Ok(result) => result,
+        Err(_) => Err(CallError {
+            code: "Timeout",
+            message: format!("no complete reply within {:?}", kube::core::Duration::from(timeout)),
+            maybe_sent: true,
+        }),
     }
 }
 

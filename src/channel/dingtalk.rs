@@ -10,8 +10,11 @@ use http::{HeaderValue, Method, header};
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
-use super::{Channel, Envelope, Limits, Outcome, Reply, Request};
+use super::{Channel, Envelope, Limits, Outcome, Outgoing, Rate, Reply, Request, receiver};
 use crate::api::event_target::{DingTalkFormat, DingTalkMention};
+
+/// Beyond it, a robot is blocked for ten minutes.
+const BUDGET: &[Rate] = &[Rate::per_minute(20)];
 
 /// One robot.
 pub struct DingTalk {
@@ -46,23 +49,29 @@ impl Channel for DingTalk {
 
     fn limits(&self) -> Limits {
         Limits {
-            rate_per_minute: Some(20),
+            rates: BUDGET,
             concurrency: 1,
-            // Beyond its limit, a robot is blocked for ten minutes.
             throttle_pause: Duration::from_mins(10),
             // msgUuid
             idempotent: true,
+            digest: true,
+            most_attempts: None,
         }
     }
 
-    fn request(&self, envelope: &Envelope<'_>) -> Request {
+    fn receiver(&self) -> Option<u64> {
+        Some(receiver("DingTalk", self.webhook.as_str()))
+    }
+
+    fn request(&self, envelope: &Envelope<'_>) -> Outgoing {
         let body = payload::message(envelope, self.format, &self.mention);
         let url = sign::signed(&self.webhook, self.signing_key.expose_secret(), envelope.now);
         let content_type = HeaderValue::from_static("application/json; charset=utf-8");
-        Request { method: Method::POST, url, headers: vec![(header::CONTENT_TYPE, content_type)], body }
+        let headers = vec![(header::CONTENT_TYPE, content_type)];
+        Outgoing::Http(Request { method: Method::POST, url, headers, body })
     }
 
-    fn probe(&self, envelope: &Envelope<'_>) -> Option<Request> {
+    fn probe(&self, envelope: &Envelope<'_>) -> Option<Outgoing> {
         Some(self.request(envelope))
     }
 

@@ -9,7 +9,7 @@ use http::{HeaderName, HeaderValue, Method, header};
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
-use super::{Channel, Envelope, Limits, Outcome, Reply, Request};
+use super::{Channel, Envelope, Limits, Outcome, Outgoing, Reply, Request};
 use crate::api::event_target;
 use crate::lifecycle::cloudevent::{self, CloudEvent};
 use crate::message;
@@ -37,7 +37,7 @@ impl std::fmt::Debug for Http {
 impl Http {
     fn body(&self, envelope: &Envelope<'_>) -> (&'static str, Vec<u8>) {
         match self.body {
-            event_target::Body::CloudEvent => {
+            event_target::Body::CloudEvent | event_target::Body::CloudEventBinary => {
                 let event = CloudEvent::new(envelope.workspace, envelope.event);
                 (cloudevent::CONTENT_TYPE, serde_json::to_vec(&event).unwrap_or_default())
             }
@@ -55,6 +55,7 @@ impl Http {
 fn plain(message: &message::Message) -> String {
     match &message.body {
         message::Body::Text(text) => text.clone(),
+        message::Body::Digest(_) => message.title.clone(),
         message::Body::Facts(facts) => facts.iter().fold(message.title.clone(), |text, fact| {
             format!("{text}\n{}: {}", fact.label, super::text::one_line(&fact.value))
         }),
@@ -68,15 +69,22 @@ impl Channel for Http {
 
     fn limits(&self) -> Limits {
         Limits {
-            rate_per_minute: None,
+            rates: &[],
             concurrency: 8,
             throttle_pause: Duration::from_mins(1),
             // webhook-id, and the CloudEvent's source and id.
             idempotent: true,
+            // An endpoint takes one event at a time.
+            digest: false,
+            most_attempts: None,
         }
     }
 
-    fn request(&self, envelope: &Envelope<'_>) -> Request {
+    fn receiver(&self) -> Option<u64> {
+        None
+    }
+
+    fn request(&self, envelope: &Envelope<'_>) -> Outgoing {
         let (content_type, body) = self.body(envelope);
         let mut headers = vec![(header::CONTENT_TYPE, HeaderValue::from_static(content_type))];
         headers.extend(sign::headers(&self.signing_keys, envelope, &body));
@@ -86,10 +94,10 @@ impl Channel for Http {
             event_target::Method::Post => Method::POST,
             event_target::Method::Put => Method::PUT,
         };
-        Request { method, url: self.webhook.clone(), headers, body }
+        Outgoing::Http(Request { method, url: self.webhook.clone(), headers, body })
     }
 
-    fn probe(&self, _: &Envelope<'_>) -> Option<Request> {
+    fn probe(&self, _: &Envelope<'_>) -> Option<Outgoing> {
         None
     }
 

@@ -2,15 +2,19 @@
 //!
 //! A [`ResolvedTarget`] exists only if its URL parsed, its Secrets were there and its keys were usable.
 
-use http::{HeaderName, HeaderValue, header};
+mod contact;
+mod endpoint;
+mod robot;
+
+use std::collections::HashMap;
+
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
 use super::Channel;
-use super::dingtalk::DingTalk;
-use super::http::{Http, SigningKey};
 use crate::api::condition::Reason;
-use crate::api::event_target::{self, EventTargetSpec, SecretKeyReference, Webhook};
+use crate::api::event_target::{ContactMethod, EventTargetSpec, SecretKeyReference, Webhook};
+use crate::api::workspace::MessageSettings;
 
 /// Reads Secrets of the target's namespace.
 pub trait SecretLookup {
@@ -36,7 +40,7 @@ pub enum SecretError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TargetError {
     /// Not exactly one channel.
-    #[error("the target needs exactly one channel, but has {0}: keep one of dingTalk and http")]
+    #[error("the target needs exactly one channel, but has {0}: keep one of dingTalk, weCom, lark, http and contacts")]
     Channels(usize),
     /// A URL cannot be used.
     #[error("{field}: {message}")]
@@ -72,6 +76,21 @@ pub enum TargetError {
         /// Name of the Secret.
         name: String,
     },
+    /// The workspace has no gateway for a method.
+    #[error(
+        "{field}: {method} needs spec.messageSettings.{setting} of Workspace {workspace}; \
+         ask its administrator to set it"
+    )]
+    SettingsMissing {
+        /// Field of the spec.
+        field: String,
+        /// The method.
+        method: &'static str,
+        /// Name of the Workspace.
+        workspace: String,
+        /// The missing part of its message settings.
+        setting: &'static str,
+    },
     /// Another value cannot be used.
     #[error("{field}: {message}")]
     Invalid {
@@ -92,83 +111,128 @@ impl TargetError {
             Self::SecretNotFound { .. } => Reason::SecretNotFound,
             Self::SecretKeyMissing { .. } => Reason::SecretKeyMissing,
             Self::SecretForbidden { .. } => Reason::SecretForbidden,
+            Self::SettingsMissing { .. } => Reason::MessageSettingsMissing,
         }
+    }
+}
+
+/// What a target is resolved with.
+pub struct Surroundings<'a> {
+    /// The Secrets of its namespace.
+    pub secrets: &'a dyn SecretLookup,
+    /// Name of its Workspace; empty if there is none.
+    pub workspace: &'a str,
+    /// The Workspace's gateways.
+    pub settings: Option<&'a MessageSettings>,
+}
+
+impl<'a> Surroundings<'a> {
+    /// Those of a target that no Workspace looks after.
+    #[must_use]
+    pub const fn without_workspace(secrets: &'a dyn SecretLookup) -> Self {
+        Self { secrets, workspace: "", settings: None }
+    }
+}
+
+/// One way to one contact.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Leg {
+    /// Name of the contact; of a later contact with the same name and method, with `#2` and so on behind it.
+    pub contact: String,
+    /// How they are reached.
+    pub method: ContactMethod,
+}
+
+impl std::fmt::Display for Leg {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.contact, self.method)
     }
 }
 
 /// A target that can be delivered to.
 #[derive(Debug)]
 pub struct ResolvedTarget {
-    channel: Box<dyn Channel>,
+    channels: Vec<(Option<Leg>, Box<dyn Channel>)>,
 }
 
 impl ResolvedTarget {
-    /// Its channel.
+    /// The channel of a leg, or of the target itself; `None` if the target has no such leg.
     #[must_use]
-    pub fn channel(&self) -> &dyn Channel {
-        self.channel.as_ref()
+    pub fn channel(&self, leg: Option<&Leg>) -> Option<&dyn Channel> {
+        self.channels.iter().find(|(known, _)| known.as_ref() == leg).map(|(_, channel)| channel.as_ref())
+    }
+
+    fn single(channel: impl Channel + 'static) -> Self {
+        Self { channels: vec![(None, Box::new(channel))] }
     }
 }
 
 /// The name of the channel that a spec asks for, as it stands in the status; `None` if not exactly one.
 #[must_use]
-pub const fn channel_name(spec: &EventTargetSpec) -> Option<&'static str> {
-    match (&spec.ding_talk, &spec.http) {
-        (Some(_), None) => Some("DingTalk"),
-        (None, Some(_)) => Some("HTTP"),
+pub fn channel_name(spec: &EventTargetSpec) -> Option<&'static str> {
+    match channels(spec).as_slice() {
+        [name] => Some(name),
         _ => None,
     }
+}
+
+fn channels(spec: &EventTargetSpec) -> Vec<&'static str> {
+    let there = [
+        ("DingTalk", spec.ding_talk.is_some()),
+        ("WeCom", spec.we_com.is_some()),
+        ("Lark", spec.lark.is_some()),
+        ("HTTP", spec.http.is_some()),
+        ("Contacts", spec.contacts.is_some()),
+    ];
+    there.into_iter().filter(|(_, there)| *there).map(|(name, _)| name).collect()
+}
+
+/// Every way to every contact of a target, in order; none for a target without contacts.
+#[must_use]
+pub fn legs(spec: &EventTargetSpec) -> Vec<Leg> {
+    let mut seen: HashMap<(&str, ContactMethod), usize> = HashMap::new();
+    let ways = spec
+        .contacts
+        .iter()
+        .flatten()
+        .flat_map(|contact| contact.methods.iter().map(move |method| (contact.name.as_str(), *method)));
+    ways.map(|(name, method)| {
+        let times = seen.entry((name, method)).or_default();
+        *times += 1;
+        let contact = if *times == 1 { name.to_owned() } else { format!("{name}#{times}") };
+        Leg { contact, method }
+    })
+    .collect()
+}
+
+/// How much of a rule's quota a target takes: a webhook one unit, contacts one per contact and method.
+#[must_use]
+pub fn quota_units(spec: &EventTargetSpec) -> i32 {
+    i32::try_from(legs(spec).len()).unwrap_or(i32::MAX).max(1)
 }
 
 /// Resolves a spec.
 ///
 /// # Errors
 /// [`TargetError`] says what is wrong, in which field, and what to do.
-pub fn resolve(spec: &EventTargetSpec, secrets: &dyn SecretLookup) -> Result<ResolvedTarget, TargetError> {
-    let channel: Box<dyn Channel> = match (&spec.ding_talk, &spec.http) {
-        (Some(spec), None) => Box::new(dingtalk(spec, secrets)?),
-        (None, Some(spec)) => Box::new(http(spec, secrets)?),
-        (None, None) => return Err(TargetError::Channels(0)),
-        (Some(_), Some(_)) => return Err(TargetError::Channels(2)),
-    };
-    Ok(ResolvedTarget { channel })
-}
-
-fn dingtalk(spec: &event_target::DingTalk, secrets: &dyn SecretLookup) -> Result<DingTalk, TargetError> {
-    let webhook = webhook("spec.dingTalk.webhook", &spec.webhook, secrets);
-    let key = secret("spec.dingTalk.signingKey", &spec.signing_key.secret_key_ref, secrets)?;
-    let mention = spec.mention.clone().unwrap_or_default();
-    Ok(DingTalk::new(webhook?, key, mention, spec.format))
-}
-
-fn http(spec: &event_target::Http, secrets: &dyn SecretLookup) -> Result<Http, TargetError> {
-    let webhook = webhook("spec.http.webhook", &spec.webhook, secrets);
-    let mut signing_keys = Ok(Vec::new());
-    if let Some(signing) = &spec.signing {
-        let field = "spec.http.signing.standardWebhooks";
-        let reference = &signing.standard_webhooks.secret_key_ref;
-        let text = secret(field, reference, secrets)?;
-        signing_keys = SigningKey::parse_all(text.expose_secret()).map_err(|error| TargetError::Invalid {
-            field: field.to_owned(),
-            message: format!("key {} of Secret {} {error}", reference.key, reference.name),
-        });
+pub fn resolve(spec: &EventTargetSpec, around: &Surroundings<'_>) -> Result<ResolvedTarget, TargetError> {
+    let count = channels(spec).len();
+    if count != 1 {
+        return Err(TargetError::Channels(count));
     }
-    let mut headers = Headers { secrets, pairs: Vec::new(), values: Vec::new() };
-    for (index, header) in spec.headers.iter().enumerate() {
-        headers.add(index, header)?;
+    let EventTargetSpec { ding_talk, we_com, lark, http, contacts, suspend: _, template: _, delivery: _ } = spec;
+    if let Some(spec) = ding_talk {
+        robot::dingtalk(spec, around).map(ResolvedTarget::single)
+    } else if let Some(spec) = we_com {
+        robot::wecom(spec, around).map(ResolvedTarget::single)
+    } else if let Some(spec) = lark {
+        robot::lark(spec, around).map(ResolvedTarget::single)
+    } else if let Some(spec) = http {
+        endpoint::http(spec, around).map(ResolvedTarget::single)
+    } else {
+        let contacts = contacts.as_deref().unwrap_or_default();
+        contact::contacts(spec, contacts, around).map(|channels| ResolvedTarget { channels })
     }
-    if let Some(authorization) = &spec.authorization {
-        headers.authorize(authorization)?;
-    }
-    let Headers { secrets: _, pairs: headers, values } = headers;
-    Ok(Http {
-        webhook: webhook?,
-        method: spec.method,
-        headers,
-        signing_keys: signing_keys?,
-        body: spec.body,
-        header_secrets: values,
-    })
 }
 
 fn webhook(field: &'static str, webhook: &Webhook, secrets: &dyn SecretLookup) -> Result<Url, TargetError> {
@@ -215,79 +279,6 @@ fn secret(
         Err(SecretError::NotFound) => Err(TargetError::SecretNotFound { field, name }),
         Err(SecretError::KeyMissing) => Err(TargetError::SecretKeyMissing { field, name, key }),
         Err(SecretError::Forbidden) => Err(TargetError::SecretForbidden { field, name }),
-    }
-}
-
-/// Headers that a target cannot set: they say whose message it is, and how long.
-const OURS: [&str; 7] = [
-    "connection",
-    "content-length",
-    "host",
-    "transfer-encoding",
-    "webhook-id",
-    "webhook-signature",
-    "webhook-timestamp",
-];
-
-/// Collects an endpoint's headers.
-struct Headers<'a> {
-    secrets: &'a dyn SecretLookup,
-    pairs: Vec<(HeaderName, HeaderValue)>,
-    values: Vec<SecretString>,
-}
-
-impl Headers<'_> {
-    fn add(&mut self, index: usize, header: &event_target::Header) -> Result<(), TargetError> {
-        let field = format!("spec.http.headers[{index}]");
-        let invalid = |message: &str| TargetError::Invalid { field: field.clone(), message: message.to_owned() };
-        let name = HeaderName::from_bytes(header.name.as_bytes()).map_err(|_| invalid("is no header name"))?;
-        if OURS.contains(&name.as_str()) {
-            return Err(invalid("this header is the operator's own; leave it out"));
-        }
-        let (text, is_secret) = match (&header.value, &header.secret_key_ref) {
-            (Some(value), None) => (SecretString::from(value.as_str()), false),
-            (None, Some(reference)) => (secret(&field, reference, self.secrets)?, true),
-            _ => return Err(invalid("exactly one of value and secretKeyRef is needed")),
-        };
-        let mut value = HeaderValue::from_str(text.expose_secret())
-            .map_err(|_| invalid("the value has characters that a header cannot have"))?;
-        value.set_sensitive(is_secret);
-        self.pairs.push((name, value));
-        if is_secret {
-            self.values.push(text);
-        }
-        Ok(())
-    }
-
-    fn authorize(&mut self, authorization: &event_target::Authorization) -> Result<(), TargetError> {
-        let field = "spec.http.authorization";
-        let invalid = |message: &str| TargetError::Invalid { field: field.to_owned(), message: message.to_owned() };
-        let text = match (&authorization.bearer, &authorization.basic) {
-            (Some(bearer), None) => {
-                let token = secret(field, &bearer.secret_key_ref, self.secrets)?;
-                let text = format!("Bearer {}", token.expose_secret());
-                self.values.push(token);
-                text
-            }
-            (None, Some(basic)) => {
-                let read = |key: &str| {
-                    let reference = SecretKeyReference { name: basic.name.clone(), key: key.to_owned() };
-                    secret(field, &reference, self.secrets)
-                };
-                let (username, password) = (read("username")?, read("password")?);
-                let pair = format!("{}:{}", username.expose_secret(), password.expose_secret());
-                let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, pair);
-                self.values.push(password);
-                self.values.push(SecretString::from(encoded.as_str()));
-                format!("Basic {encoded}")
-            }
-            _ => return Err(invalid("exactly one of bearer and basic is needed")),
-        };
-        let mut value =
-            HeaderValue::from_str(&text).map_err(|_| invalid("the Secret has characters that a header cannot have"))?;
-        value.set_sensitive(true);
-        self.pairs.push((header::AUTHORIZATION, value));
-        Ok(())
     }
 }
 

@@ -126,7 +126,8 @@ fn new_request(object: &EventTarget, known: Option<&Acted>) -> Option<String> {
 }
 
 fn decide(target: &TargetVerdict) -> Decision {
-    if target.object.spec.http.is_some() {
+    let spec = &target.object.spec;
+    if spec.http.is_some() || spec.contacts.is_some() {
         return Decision::Answer(TestResult::NotSupported, NOT_SUPPORTED.to_owned());
     }
     match &target.target.state {
@@ -157,7 +158,10 @@ impl Test {
         let delivery_id = delivery_id(&event.id, &self.key.to_string());
         let envelope =
             Envelope { workspace: &self.workspace, event: &event, message: &message, delivery_id: &delivery_id, now };
-        let outcome = channel::probe(self.resolved.channel(), &testing.http, &envelope, self.timeout).await;
+        let outcome = match self.resolved.channel(None) {
+            Some(channel) => channel::probe(channel, &testing.http, &envelope, self.timeout).await,
+            None => None,
+        };
         let (result, message) = answer(outcome.as_ref());
         tracing::info!(target = %self.key, result = ?result, "connectivity tested");
         ConnectivityTest { request: self.request.clone(), time: testing.clock.now(), result, message }
@@ -166,7 +170,7 @@ impl Test {
     fn message(&self) -> Message {
         let title = locale::test_title(self.locale).to_owned();
         let fact = Fact { label: "EventTarget", value: self.key.to_string() };
-        Message { title, body: Body::Facts(vec![fact]), tone: Tone::Neutral }
+        Message { title, body: Body::Facts(vec![fact]), tone: Tone::Neutral, link: None }
     }
 
     /// Stands where a real message has its event; no channel that can be tested shows anything of it.
@@ -255,7 +259,12 @@ mod tests {
 
     #[test]
     fn an_http_target_cannot_be_tested_and_one_that_is_not_ready_says_why() {
-        let judged = |spec| decide(&target::judge(object(spec, Some("1"), None), &SecretsOf::readable(Vec::new())));
+        let judged = |spec| {
+            decide(&target::judge(
+                object(spec, Some("1"), None),
+                &channel::Surroundings::without_workspace(&SecretsOf::readable(Vec::new())),
+            ))
+        };
         let Decision::Answer(result, message) = judged(http()) else { panic!("sent") };
         assert_eq!(result, TestResult::NotSupported);
         assert!(message.starts_with("nothing was sent"), "{message}");

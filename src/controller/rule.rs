@@ -149,7 +149,7 @@ fn judge_targets(
         .spec
         .targets
         .iter()
-        .map(|target| Claim { name: &target.name, units: find(&target.name).map(|_| TargetVerdict::UNITS) })
+        .map(|target| Claim { name: &target.name, units: find(&target.name).map(TargetVerdict::units) })
         .collect();
     let (fits, used) = quota::assign(&claims, limit);
     let status = |(claim, fit): (&Claim<'_>, Fit)| {

@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use crate::api::EventTarget;
 use crate::api::condition::{READY, Reason, Verdict};
 use crate::api::event_target::EventTargetSpec;
-use crate::channel::resolve::{SecretError, SecretLookup, channel_name, resolve};
+use crate::channel::resolve::{SecretError, SecretLookup, Surroundings, channel_name, quota_units, resolve};
 use crate::delivery::targets::{Target, TargetKey, TargetState};
 use crate::message::template;
 
@@ -31,15 +31,17 @@ pub(super) struct TargetVerdict {
 }
 
 impl TargetVerdict {
-    /// Quota units: a webhook is one.
-    pub(super) const UNITS: i32 = 1;
+    /// How much of a rule's quota the target takes.
+    pub(super) fn units(&self) -> i32 {
+        quota_units(&self.object.spec)
+    }
 }
 
 /// Judges one target.
-pub(super) fn judge(object: EventTarget, secrets: &dyn SecretLookup) -> TargetVerdict {
+pub(super) fn judge(object: EventTarget, around: &Surroundings<'_>) -> TargetVerdict {
     let key = TargetKey { namespace: object.namespace().unwrap_or_default(), name: object.name_any() };
-    let asked = Asked { inner: secrets, hasher: RefCell::new(DefaultHasher::new()) };
-    let resolved = resolve(&object.spec, &asked);
+    let asked = Asked { inner: around.secrets, hasher: RefCell::new(DefaultHasher::new()) };
+    let resolved = resolve(&object.spec, &Surroundings { secrets: &asked, ..*around });
     let template = object.spec.template.as_ref().map(template::compile).transpose();
     let (state, ready, template) = match (resolved, template) {
         // Whatever else is wrong: who suspends wants deliveries skipped, not kept waiting.
@@ -67,6 +69,9 @@ pub(super) fn judge(object: EventTarget, secrets: &dyn SecretLookup) -> TargetVe
     let mut hasher = asked.hasher.into_inner();
     // The JSON form has every field of the spec, in a fixed order.
     serde_json::to_string(&object.spec).unwrap_or_default().hash(&mut hasher);
+    if object.spec.contacts.is_some() {
+        serde_json::to_string(&around.settings).unwrap_or_default().hash(&mut hasher);
+    }
     let target = Target {
         state,
         revision: hasher.finish(),
@@ -139,18 +144,20 @@ mod tests {
 
     #[test]
     fn a_target_is_ready_only_with_its_secret_and_says_what_is_missing() {
-        let ready = judge(ding(), &secrets("SECx"));
+        let ready = judge(ding(), &Surroundings::without_workspace(&secrets("SECx")));
         assert!(ready.ready.is_true() && matches!(ready.target.state, TargetState::Ready(_)));
-        let missing = judge(ding(), &SecretsOf::readable(Vec::new()));
+        let missing = judge(ding(), &Surroundings::without_workspace(&SecretsOf::readable(Vec::new())));
         assert_eq!(missing.ready.reason, Reason::SecretNotFound);
-        let unreadable = judge(ding(), &SecretsOf::default());
+        let unreadable = judge(ding(), &Surroundings::without_workspace(&SecretsOf::default()));
         assert_eq!(unreadable.ready.reason, Reason::SecretForbidden);
         assert!(matches!(unreadable.target.state, TargetState::NotReady(_)));
     }
 
     #[test]
     fn the_revision_changes_with_the_spec_and_with_the_secret_and_with_nothing_else() {
-        let revision = |target: EventTarget, secret: &str| judge(target, &secrets(secret)).target.revision;
+        let revision = |target: EventTarget, secret: &str| {
+            judge(target, &Surroundings::without_workspace(&secrets(secret))).target.revision
+        };
         let mut labelled = ding();
         labelled.metadata.labels = Some(BTreeMap::from([("a".to_owned(), "b".to_owned())]));
         assert_eq!(revision(ding(), "SECx"), revision(labelled, "SECx"));
@@ -166,7 +173,7 @@ mod tests {
         let http = |more: Value| {
             let mut spec = json!({"http": {"webhook": {"url": "https://a.example"}}});
             spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-            judge(target(spec), &SecretsOf::default())
+            judge(target(spec), &Surroundings::without_workspace(&SecretsOf::default()))
         };
         let bad = http(json!({"template": {"body": "{{ nope }}"}}));
         assert_eq!(bad.ready.reason, Reason::InvalidTemplate);

@@ -20,6 +20,7 @@ use crate::api::names::bus_name;
 use crate::api::notice_rule::{FilterErrors, NoticeRuleStatus, TargetState};
 use crate::api::workspace::{EventBusReference, WorkspaceStatus};
 use crate::api::{EventBus, EventTarget, NoticeRule, Workspace};
+use crate::channel;
 use crate::delivery::book::Summary;
 use crate::delivery::targets::{RuleTemplates, TargetKey, TargetTable};
 use crate::rules::{Policy, WorkspacePolicy};
@@ -67,13 +68,17 @@ pub(super) fn judge(world: World, cache: &mut Cache) -> Judgement {
     let mut workspaces = workspace::judge_all(workspaces, &around);
     workspaces.extend(undecodable.workspaces.into_iter().map(|(meta, error)| workspace::undecodable(meta, &error)));
     let unreadable = SecretsOf::default();
+    let by_namespace = owners(&workspaces);
     let targets = targets.into_iter().map(|object| {
-        let lookup = secrets.get(&object.namespace().unwrap_or_default()).unwrap_or(&unreadable);
-        target::judge(object, lookup)
+        let namespace = object.namespace().unwrap_or_default();
+        let secrets = secrets.get(&namespace).unwrap_or(&unreadable);
+        let owner = by_namespace.get(&namespace).map(|owner| &owner.workspace);
+        let workspace = owner.map(Workspace::name_any).unwrap_or_default();
+        let settings = owner.and_then(|owner| owner.spec.message_settings.as_ref());
+        target::judge(object, &channel::Surroundings { secrets, workspace: &workspace, settings })
     });
     let targets = targets.chain(undecodable.targets.into_iter().map(|(meta, error)| target::undecodable(meta, &error)));
     let targets: HashMap<TargetKey, TargetVerdict> = targets.map(|verdict| (verdict.key.clone(), verdict)).collect();
-    let by_namespace = owners(&workspaces);
     let rules: Vec<RuleVerdict> = rules
         .into_iter()
         .map(|object| {
@@ -164,7 +169,7 @@ pub(super) fn target_status(
     EventTargetStatus {
         observed_generation: generation,
         channel: verdict.channel.map(str::to_owned),
-        quota_units: Some(TargetVerdict::UNITS),
+        quota_units: Some(verdict.units()),
         connectivity_test: test,
         deliveries: Some(found.map(|target| target.deliveries).unwrap_or_default()),
         last_delivery: last,

@@ -44,7 +44,7 @@ impl Attempt {
         let template: Option<&CompiledTemplate> =
             rules.iter().find_map(of_rule).or(target.template.as_ref()).map(Arc::as_ref);
         let WorkspacePolicy { workspace: name, namespace, locale, rules: _ } = workspace;
-        let origin = Origin { workspace: name, namespace, locale: *locale, rules };
+        let origin = Origin { workspace: name, namespace, locale: *locale, rules, console: None };
         let message = message::compose(&origin, &notice.spec.event, template);
         Self { timeout: target.timeout, workspace: workspace.workspace.clone(), notice, target: key, resolved, message }
     }
@@ -55,6 +55,9 @@ impl Attempt {
         let delivery_id = delivery_id(&event.id, &self.target.to_string());
         let envelope =
             Envelope { workspace: &self.workspace, event, message: &self.message, delivery_id: &delivery_id, now };
-        channel::send(self.resolved.channel(), client, &envelope, self.timeout).await
+        match self.resolved.channel(None) {
+            Some(channel) => channel::send(channel, client, &envelope, self.timeout).await,
+            None => Outcome::Permanent { code: "ContactNotFound".to_owned(), message: String::new() },
+        }
     }
 }

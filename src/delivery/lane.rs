@@ -35,8 +35,10 @@ pub struct Item {
 /// What a lane may do, by its channel and its target's settings.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
-    /// The channel's limits, with the target's own rate.
+    /// The channel's limits.
     pub limits: Limits,
+    /// Most messages a minute.
+    pub rate_per_minute: Option<u32>,
     /// Age at which an event is given up.
     pub max_age: Duration,
 }
@@ -157,7 +159,7 @@ impl Lane {
             self.paused_until = None;
             self.throttled = false;
         }
-        if let Some(free) = self.budget_free_at(now, rules.limits.rate_per_minute) {
+        if let Some(free) = self.budget_free_at(now, rules.rate_per_minute) {
             return Next::Wait(Some(self.or_expiry(free, rules.max_age)));
         }
         self.first_sendable(now, rules.max_age)

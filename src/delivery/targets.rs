@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::channel::{Limits, ResolvedTarget};
+use crate::channel::ResolvedTarget;
 use crate::message::template::CompiledTemplate;
 
 /// Namespace and name of an `EventTarget`.
@@ -48,14 +48,6 @@ pub struct Target {
     pub max_age: Duration,
     /// Most messages a minute, where the spec says so.
     pub rate_per_minute: Option<u32>,
-}
-
-impl Target {
-    /// The channel's limits with the target's own rate.
-    #[must_use]
-    pub fn limits(&self, channel: Limits) -> Limits {
-        Limits { rate_per_minute: self.rate_per_minute.or(channel.rate_per_minute), ..channel }
-    }
 }
 
 /// Every target of every workspace in force.

@@ -32,6 +32,12 @@ pub(super) struct Words {
     template_failed: &'static str,
     /// Title of a connectivity test.
     test: &'static str,
+    /// Words of a link to the subject.
+    open: &'static str,
+    /// Title of a digest; `{count}` and `{workspace}` stand for those.
+    digest: &'static str,
+    /// Of a digest's events that are not shown; `{}` stands for how many.
+    more: &'static str,
     duration: fn(SignedDuration) -> String,
 }
 
@@ -54,6 +60,32 @@ pub const fn test_title(locale: Locale) -> &'static str {
     words(locale).test
 }
 
+/// The words of a link to a subject.
+#[must_use]
+pub const fn open(locale: Locale) -> &'static str {
+    words(locale).open
+}
+
+/// The title of a digest.
+#[must_use]
+pub fn digest_title(locale: Locale, workspace: &str, count: usize) -> String {
+    words(locale).digest.replace("{count}", &count.to_string()).replace("{workspace}", workspace)
+}
+
+/// What a digest says of the events that it does not show.
+#[must_use]
+pub const fn more(locale: Locale) -> &'static str {
+    words(locale).more
+}
+
+/// What happened, without a name: `Job failed`.
+#[must_use]
+pub fn kind_of(locale: Locale, event: &Event) -> String {
+    let deadline = event.events.contains(&EventType::JobTimeout);
+    let title = (words(locale).title)(event.source, event.transition, deadline).replace("{}", "");
+    title.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// The built-in message of an event.
 #[must_use]
 pub fn built_in(locale: Locale, workspace: &str, event: &Event) -> Message {
@@ -66,7 +98,7 @@ pub fn built_in(locale: Locale, workspace: &str, event: &Event) -> Message {
         title.push_str(words.because);
         title.push_str(&event.reason);
     }
-    Message { title, body: Body::Facts(facts(words, workspace, event)), tone }
+    Message { title, body: Body::Facts(facts(words, workspace, event)), tone, link: None }
 }
 
 fn facts(words: &Words, workspace: &str, event: &Event) -> Vec<Fact> {
@@ -109,7 +141,8 @@ fn facts(words: &Words, workspace: &str, event: &Event) -> Vec<Fact> {
 }
 
 /// `2026-11-24 10:32:05 UTC`.
-fn human_time(time: Timestamp) -> String {
+#[must_use]
+pub fn human_time(time: Timestamp) -> String {
     time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 

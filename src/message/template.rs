@@ -129,13 +129,14 @@ pub fn compile(template: &MessageTemplate) -> Result<CompiledTemplate, TemplateE
     let MessageTemplate { title, body } = template.clone();
     for (part, source) in [("title", &title), ("body", &body)] {
         if let Some(source) = source {
-            check(&environment, part, source)?;
+            checked(&environment, part, source)?;
         }
     }
     Ok(CompiledTemplate { environment: Arc::new(environment), title, body })
 }
 
-fn check(environment: &Environment<'_>, part: &'static str, source: &str) -> Result<(), TemplateError> {
+/// Checks that a template parses and names only what exists.
+pub(super) fn checked(environment: &Environment<'_>, part: &'static str, source: &str) -> Result<(), TemplateError> {
     let template = environment.template_from_str(source).map_err(|error| syntax(part, &error))?;
     let mut unknown: Vec<String> =
         template.undeclared_variables(true).into_iter().filter(|name| !is_known(name)).collect();
@@ -205,7 +206,8 @@ impl CompiledTemplate {
     }
 }
 
-fn context(view: &View<'_>) -> Value {
+/// What a template sees, as values.
+pub(super) fn context(view: &View<'_>) -> Value {
     let View { origin, event, title } = view;
     let (event, subject) = filter_view(event);
     let mut context = Map::new();
@@ -245,7 +247,7 @@ mod tests {
 
     fn render(body: &str) -> Result<String, TemplateError> {
         let rules = ["r".to_owned()];
-        let origin = Origin { workspace: "w", namespace: "n", locale: Locale::En, rules: &rules };
+        let origin = Origin { workspace: "w", namespace: "n", locale: Locale::En, rules: &rules, console: None };
         let view = View { origin: &origin, event: &event(), title: "Job nightly failed" };
         Ok(compile(&template(body))?.render(&view)?.1.unwrap_or_default())
     }

@@ -13,8 +13,13 @@ fn client(allow: bool) -> Client {
     Client::new(AddressPolicy { allow, deny: Vec::new() }).unwrap()
 }
 
-fn request(url: &str) -> Request {
-    Request { method: Method::POST, url: Url::parse(url).unwrap(), headers: Vec::new(), body: b"{}".to_vec() }
+fn request(url: &str) -> Outgoing {
+    Outgoing::Http(Request {
+        method: Method::POST,
+        url: Url::parse(url).unwrap(),
+        headers: Vec::new(),
+        body: b"{}".to_vec(),
+    })
 }
 
 /// Answers one connection with `behave`.
@@ -36,7 +41,7 @@ where
 }
 
 async fn call(address: SocketAddr, timeout: Duration) -> Result<Reply, CallError> {
-    client(true).call(request(&format!("http://{address}/t0ken")), timeout, Timestamp::UNIX_EPOCH).await
+    client(true).send(request(&format!("http://{address}/t0ken")), timeout, Timestamp::UNIX_EPOCH).await
 }
 
 const PLENTY: Duration = Duration::from_secs(10);
@@ -117,7 +122,7 @@ async fn a_redirect_is_an_answer_and_is_not_followed() {
 #[tokio::test]
 async fn a_refused_address_is_never_connected_to_by_number_or_by_name() {
     for url in ["http://127.0.0.1:9/t0ken", "http://localhost:9/t0ken", "http://[::1]:9/t0ken"] {
-        let error = client(false).call(request(url), PLENTY, Timestamp::UNIX_EPOCH).await.unwrap_err();
+        let error = client(false).send(request(url), PLENTY, Timestamp::UNIX_EPOCH).await.unwrap_err();
         assert_eq!((error.code, error.maybe_sent), ("AddressRefused", false), "{url}: {error}");
         assert!(error.message.contains("--allow-target-cidr") && !error.message.contains("t0ken"));
     }
@@ -129,7 +134,7 @@ async fn what_does_not_speak_tls_is_a_tls_error() {
         let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
     })
     .await;
-    let call = client(true).call(request(&format!("https://{address}/")), PLENTY, Timestamp::UNIX_EPOCH).await;
+    let call = client(true).send(request(&format!("https://{address}/")), PLENTY, Timestamp::UNIX_EPOCH).await;
     let error = call.unwrap_err();
     assert_eq!((error.code, error.maybe_sent), ("TlsError", false), "{error}");
 }

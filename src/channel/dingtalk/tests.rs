@@ -32,14 +32,14 @@ fn vector_key() -> String {
 fn request(robot: &DingTalk, message: &Message) -> (Url, Value) {
     let now = Timestamp::from_millisecond(1_767_225_600_000).unwrap();
     let envelope = Envelope { workspace: "vision", event: &event(), message, delivery_id: "msg_1", now };
-    let request = robot.request(&envelope);
+    let Outgoing::Http(request) = robot.request(&envelope) else { panic!("no request") };
     assert!(request.body.len() < 20_000, "{} bytes", request.body.len());
     (request.url, serde_json::from_slice(&request.body).unwrap())
 }
 
 fn facts(value: &str) -> Message {
     let fact = Fact { label: "Reason", value: value.to_owned() };
-    Message { title: "Job a failed".to_owned(), body: Body::Facts(vec![fact]), tone: Tone::Bad }
+    Message { title: "Job a failed".to_owned(), body: Body::Facts(vec![fact]), tone: Tone::Bad, link: None }
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn names_from_outside_cannot_mention_link_or_break_the_lines() {
 fn a_message_of_any_length_fits() {
     for text in ["训".repeat(20_000), "\"\\\u{1}".repeat(20_000), "🚀".repeat(20_000), "x".repeat(100_000)] {
         for format in [DingTalkFormat::Markdown, DingTalkFormat::Text] {
-            let own = Message { title: text.clone(), body: Body::Text(text.clone()), tone: Tone::Bad };
+            let own = Message { title: text.clone(), body: Body::Text(text.clone()), tone: Tone::Bad, link: None };
             request(&robot(format, DingTalkMention::default()), &own);
             request(&robot(format, DingTalkMention::default()), &facts(&text));
         }

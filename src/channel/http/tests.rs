@@ -34,9 +34,11 @@ fn endpoint(keys: &str, body: event_target::Body) -> Http {
 }
 
 fn request(endpoint: &Http, body: Body) -> Request {
-    let message = Message { title: "Job a failed".to_owned(), body, tone: Tone::Bad };
+    let message = Message { title: "Job a failed".to_owned(), body, tone: Tone::Bad, link: None };
     let now = Timestamp::from_second(1_767_225_600).unwrap();
-    endpoint.request(&Envelope { workspace: "w", event: &event(), message: &message, delivery_id: "msg_1", now })
+    let envelope = Envelope { workspace: "w", event: &event(), message: &message, delivery_id: "msg_1", now };
+    let Outgoing::Http(request) = endpoint.request(&envelope) else { panic!("no request") };
+    request
 }
 
 fn value<'a>(request: &'a Request, name: &str) -> Option<&'a str> {

@@ -31,7 +31,9 @@ fn secrets() -> Secrets {
 
 fn outcome(spec: Value, secrets: &Secrets) -> Result<&'static str, (Reason, String)> {
     let spec: EventTargetSpec = serde_json::from_value(spec).unwrap();
-    resolve(&spec, secrets).map(|target| target.channel().name()).map_err(|error| (error.reason(), error.to_string()))
+    let around = Surroundings { secrets, workspace: "vision", settings: None };
+    let name = |target: ResolvedTarget| target.channels.first().unwrap().1.name();
+    resolve(&spec, &around).map(name).map_err(|error| (error.reason(), error.to_string()))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "tables are easier to read with values")]

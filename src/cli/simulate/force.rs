@@ -10,7 +10,7 @@ use kube::ResourceExt as _;
 use super::input::Secrets;
 use super::problem::Problem;
 use crate::api::{EventTarget, NoticeRule, Workspace};
-use crate::channel::resolve::resolve;
+use crate::channel::resolve::{Surroundings, resolve};
 use crate::delivery::targets::{RuleTemplates, Target, TargetKey, TargetState, TargetTable};
 use crate::message::template;
 use crate::rules::quota::{self, Claim, Fit};
@@ -122,7 +122,8 @@ fn name_missing_workspaces(rules: &[NoticeRule], owners: &BTreeMap<String, Works
 /// A target with its secrets, or why it has none.
 fn judge_target(object: &EventTarget, secrets: &Secrets, problems: &mut Vec<Problem>) -> (TargetKey, Target) {
     let key = TargetKey { namespace: object.namespace().unwrap_or_default(), name: object.name_any() };
-    let resolved = resolve(&object.spec, &secrets.of(&key.namespace));
+    let resolved =
+        resolve(&object.spec, &Surroundings { secrets: &secrets.of(&key.namespace), workspace: "", settings: None });
     let template = object.spec.template.as_ref().map(template::compile).transpose();
     let mut wrong = Vec::new();
     wrong.extend(resolved.as_ref().err().map(ToString::to_string));

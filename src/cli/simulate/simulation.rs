@@ -11,7 +11,7 @@ use super::problem::Problem;
 use super::redact::{self, Secrecy};
 use super::report::{Report, ShownRequest, SimulatedDelivery, SimulatedNotice};
 use crate::api::Notice;
-use crate::channel::Envelope;
+use crate::channel::{Envelope, Outgoing};
 use crate::delivery::attempt::Attempt;
 use crate::delivery::targets::{TargetKey, TargetState};
 use crate::lifecycle::identity::delivery_id;
@@ -138,6 +138,9 @@ fn request(
     let delivery_id = delivery_id(&event.id, &attempt.target.to_string());
     let (workspace, message) = (&attempt.workspace, &attempt.message);
     let envelope = Envelope { workspace, event, message, delivery_id: &delivery_id, now };
-    let channel = attempt.resolved.channel();
-    Some(redact::shown(channel.request(&envelope), &channel.secrets(), secrecy))
+    let channel = attempt.resolved.channel(None)?;
+    match channel.request(&envelope) {
+        Outgoing::Http(request) => Some(redact::shown(request, &channel.secrets(), secrecy)),
+        Outgoing::Mail(_) => None,
+    }
 }

@@ -225,6 +225,9 @@ mod tests {
         };
         let status = |state, last, next, delivered: Option<i64>, code: &str, message: Option<&str>| DeliveryStatus {
             target: "a".to_owned(),
+            contact: None,
+            method: None,
+            digest: None,
             state,
             attempts: 2,
             last_attempt_time: Some(at(last)),

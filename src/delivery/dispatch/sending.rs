@@ -20,10 +20,12 @@ const LONGEST_SLEEP: Duration = Duration::from_hours(1);
 
 /// For an attempt whose target has vanished meanwhile.
 const FALLBACK: channel::Limits = channel::Limits {
-    rate_per_minute: None,
+    rates: &[],
     concurrency: 1,
     throttle_pause: Duration::from_mins(1),
     idempotent: false,
+    digest: false,
+    most_attempts: None,
 };
 
 impl Dispatcher {
@@ -76,7 +78,10 @@ impl Dispatcher {
         resolved: &Arc<ResolvedTarget>,
         workspace: &WorkspacePolicy,
     ) {
-        let rules = Rules { limits: target.limits(resolved.channel().limits()), max_age: target.max_age };
+        let Some(channel) = resolved.channel(None) else { return };
+        let limits = channel.limits();
+        let per_minute = limits.rates.first().map(|rate| rate.count);
+        let rules = Rules { limits, rate_per_minute: target.rate_per_minute.or(per_minute), max_age: target.max_age };
         loop {
             let now = self.clock.now();
             let Some(lane) = self.lanes.get_mut(key) else { return };
@@ -124,7 +129,7 @@ impl Dispatcher {
         let now = self.clock.now();
         let targets = self.targets.clone();
         let channel = match targets.get(key).map(|target| &target.state) {
-            Some(TargetState::Ready(resolved)) => Some(resolved.channel()),
+            Some(TargetState::Ready(resolved)) => resolved.channel(None),
             _ => None,
         };
         let label = AttemptLabel { channel: channel.map_or("unknown", |c| c.name()), outcome: outcome.label() };

@@ -16,8 +16,15 @@ fn item(name: &str, subject: &str) -> Item {
 }
 
 fn rules(rate_per_minute: Option<u32>, concurrency: usize) -> Rules {
-    let limits = Limits { rate_per_minute, concurrency, throttle_pause: Duration::from_mins(10), idempotent: true };
-    Rules { limits, max_age: Duration::from_hours(24) }
+    let limits = Limits {
+        rates: &[],
+        concurrency,
+        throttle_pause: Duration::from_mins(10),
+        idempotent: true,
+        digest: false,
+        most_attempts: None,
+    };
+    Rules { limits, rate_per_minute, max_age: Duration::from_hours(24) }
 }
 
 fn lane(items: &[(&str, &str)]) -> Lane {

@@ -23,6 +23,9 @@ pub(super) const WORDS: Words = Words {
     labels: "Labels",
     template_failed: "Own template failed",
     test: "Connectivity test: messages of PAI Notification will arrive here",
+    open: "Open",
+    digest: "{count} events in workspace {workspace}",
+    more: "… and {} more",
     duration,
 };
 

@@ -63,6 +63,7 @@ fn event(source: Source, transition: Transition, cause: Cause) -> Event {
 
 fn facts_of(message: &Message) -> &[Fact] {
     match &message.body {
+        Body::Digest(_) => unreachable!("no built-in text of one event is a digest"),
         Body::Facts(facts) => facts,
         Body::Text(text) => panic!("{text}"),
     }

@@ -23,6 +23,9 @@ pub(super) const WORDS: Words = Words {
     labels: "标签",
     template_failed: "自定义模板出错",
     test: "连通性测试：PAI 事件通知的消息将发送到这里",
+    open: "查看",
+    digest: "工作空间 {workspace} 有 {count} 条事件",
+    more: "……另有 {} 条",
     duration,
 };
 
