@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 use kube::Client;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
-use super::live::Live;
+use super::live::{self, Live};
 use super::{Report, find_open, read_again};
 use crate::api::Notice;
 use crate::api::notice::DeliveryStatus;
@@ -16,9 +16,10 @@ use crate::cluster::clock::Clock;
 use crate::cluster::tasks::Tasks;
 use crate::delivery::NoticeKey;
 use crate::delivery::book::{Book, NoticeView};
+use crate::delivery::budget::{Budget, BudgetKey, Budgets, LONGEST};
 use crate::delivery::lane::{Item, Lane};
 use crate::delivery::metrics::DeliveryMetrics;
-use crate::delivery::targets::{RuleTemplates, TargetKey, TargetState, TargetTable};
+use crate::delivery::targets::{GoneTargets, Recipient, TargetKey, TargetState, TargetTable, Texts};
 use crate::rules::Policy;
 use crate::watch::stream::Change;
 
@@ -34,10 +35,17 @@ pub(super) struct Dispatcher {
     pub(super) reports: mpsc::UnboundedSender<Report>,
     pub(super) policy: Option<Arc<Policy>>,
     pub(super) targets: Arc<TargetTable>,
-    pub(super) templates: Arc<RuleTemplates>,
-    pub(super) lanes: HashMap<TargetKey, Lane>,
+    pub(super) texts: Arc<Texts>,
+    pub(super) lanes: HashMap<Recipient, Lane>,
+    pub(super) budgets: Budgets,
+    /// Attempts of the past that no budget holds yet, because their target was not resolved: when, and how many.
+    pub(super) past: HashMap<Recipient, Vec<(Timestamp, u32)>>,
+    /// Whether every stored Notice was read: until then, nobody knows what receivers were sent lately.
+    pub(super) taken_over: bool,
+    /// Targets whose receiver is gone for good, until they are edited.
+    pub(super) gone: watch::Sender<Arc<GoneTargets>>,
     /// When each lane wants to be looked at again.
-    pub(super) wakes: HashMap<TargetKey, Timestamp>,
+    pub(super) wakes: HashMap<Recipient, Timestamp>,
     pub(super) live: HashMap<NoticeKey, Live>,
     /// Notices that came to their end lately. What was read before that, and arrives after, must not open them again.
     pub(super) settled: HashMap<NoticeKey, Timestamp>,
@@ -50,6 +58,7 @@ pub(super) struct Dispatcher {
 }
 
 impl Dispatcher {
+    #[expect(clippy::too_many_arguments, reason = "each is one of the dispatcher's own parts")]
     pub(super) fn new(
         client: Client,
         http: channel::Client,
@@ -58,6 +67,8 @@ impl Dispatcher {
         metrics: DeliveryMetrics,
         book: Arc<Mutex<Book>>,
         reports: mpsc::UnboundedSender<Report>,
+        budgets: Budgets,
+        gone: watch::Sender<Arc<GoneTargets>>,
     ) -> Self {
         Self {
             client,
@@ -69,8 +80,12 @@ impl Dispatcher {
             reports,
             policy: None,
             targets: Arc::default(),
-            templates: Arc::default(),
+            texts: Arc::default(),
             lanes: HashMap::new(),
+            budgets,
+            past: HashMap::new(),
+            taken_over: false,
+            gone,
             wakes: HashMap::new(),
             live: HashMap::new(),
             settled: HashMap::new(),
@@ -99,15 +114,11 @@ impl Dispatcher {
     }
 
     /// What is in force has changed.
-    pub(super) fn in_force(
-        &mut self,
-        policy: Option<Arc<Policy>>,
-        targets: &Arc<TargetTable>,
-        templates: &Arc<RuleTemplates>,
-    ) {
+    pub(super) fn in_force(&mut self, policy: Option<Arc<Policy>>, targets: &Arc<TargetTable>, texts: &Arc<Texts>) {
         let before = std::mem::replace(&mut self.targets, targets.clone());
         self.policy = policy;
-        self.templates = templates.clone();
+        self.texts = texts.clone();
+        self.restore_budgets(&before);
         let mended: Vec<TargetKey> = self
             .targets
             .iter()
@@ -125,8 +136,10 @@ impl Dispatcher {
 
     /// A target was edited: what waits for it is tried at once, and what failed and is young enough again.
     fn mended(&mut self, key: &TargetKey) {
-        if let Some(lane) = self.lanes.get_mut(key) {
+        for (recipient, lane) in self.lanes.iter_mut().filter(|(recipient, _)| recipient.target == *key) {
             lane.mended();
+            // A robot stays blocked, whoever edits what.
+            self.budgets.with(&BudgetKey::Own(recipient.clone()), Budget::unsilence);
         }
         let Some(target) = self.targets.get(key).filter(|_| self.leading) else { return };
         let max_age = SignedDuration::try_from(target.max_age).unwrap_or(SignedDuration::MAX);
@@ -159,12 +172,11 @@ impl Dispatcher {
     /// What a task reports.
     pub(super) fn report(&mut self, report: Report) {
         match report {
-            Report::Attempted { target, item, outcome, took } => self.attempted(&target, item, &outcome, took),
-            Report::Written { key, written } => self.written(&key, written),
-            Report::Found(notice) => {
-                self.restore_budget(&notice);
-                self.take_in(*notice);
+            Report::Attempted { recipient, parcel, digest, outcome, took } => {
+                self.attempted(&recipient, parcel, digest, &outcome, took);
             }
+            Report::Written { key, written } => self.written(&key, written),
+            Report::Found(notices) => self.take_over(notices),
             Report::Again { notice, request } => self.again(*notice, request),
             Report::AgainFailed(key) => {
                 self.reading.remove(&key);
@@ -178,7 +190,7 @@ impl Dispatcher {
         if !self.leading || self.live.contains_key(&key) || self.settled.contains_key(&key) {
             return;
         }
-        let live = Live::new(notice);
+        let live = self.live_of(notice);
         let pending: Vec<DeliveryStatus> = live.pending().cloned().collect();
         if pending.is_empty() {
             return;
@@ -187,36 +199,79 @@ impl Dispatcher {
         let namespace = key.namespace.clone();
         self.live.insert(key, live);
         for delivery in &pending {
-            self.run(&TargetKey { namespace: namespace.clone(), name: delivery.target.clone() });
+            self.run(&live::recipient(&namespace, delivery));
         }
+    }
+
+    /// Everything that is stored, when this replica has become the leader.
+    fn take_over(&mut self, notices: Vec<Notice>) {
+        let now = self.clock.now();
+        for notice in &notices {
+            self.note_past(notice, now);
+        }
+        self.taken_over = true;
+        self.restore_budgets(&Arc::default());
+        for notice in notices {
+            self.take_in(notice);
+        }
+        self.run_all();
+    }
+
+    fn live_of(&self, notice: Notice) -> Live {
+        let (targets, namespace) = (self.targets.clone(), notice.metadata.namespace.clone().unwrap_or_default());
+        Live::new(notice, |target| {
+            let key = TargetKey { namespace: namespace.clone(), name: target.to_owned() };
+            targets.get(&key).map(|target| target.legs.clone()).unwrap_or_default()
+        })
     }
 
     fn enqueue(&mut self, key: &NoticeKey, notice: &Notice, deliveries: &[DeliveryStatus], recorded: Timestamp) {
         for delivery in deliveries {
-            let target = TargetKey { namespace: key.namespace.clone(), name: delivery.target.clone() };
-            self.lanes.entry(target).or_default().push(Item {
+            let recipient = live::recipient(&key.namespace, delivery);
+            self.lanes.entry(recipient).or_default().push(Item {
                 notice: key.clone(),
                 subject: Box::from(notice.spec.event.subject.uid.as_str()),
                 recorded,
                 attempts: u32::try_from(delivery.attempts).unwrap_or(0),
                 not_before: delivery.next_attempt_time,
                 in_doubt: false,
+                alone: false,
+                batch: None,
             });
         }
     }
 
-    /// Attempts of the last minute count against the budget, whoever made them.
-    fn restore_budget(&mut self, notice: &Notice) {
-        let now = self.clock.now();
-        let key = key_of(notice);
+    /// Attempts that an operator before this one made count against the budgets, too.
+    fn note_past(&mut self, notice: &Notice, now: Timestamp) {
+        let namespace = notice.metadata.namespace.clone().unwrap_or_default();
         for delivery in notice.status.iter().flat_map(|status| &status.deliveries) {
-            let Some(sent) =
-                delivery.last_attempt_time.filter(|&t| now.duration_since(t) < SignedDuration::from_secs(60))
-            else {
-                continue;
+            let Some(sent) = delivery.last_attempt_time.filter(|&t| now.duration_since(t) < LONGEST) else { continue };
+            let attempts = u32::try_from(delivery.attempts).unwrap_or(1);
+            self.past.entry(live::recipient(&namespace, delivery)).or_default().push((sent, attempts));
+        }
+    }
+
+    /// Gives the budgets what is known of the past, as far as targets say which receiver they reach.
+    fn restore_budgets(&mut self, before: &TargetTable) {
+        let now = self.clock.now();
+        let (targets, budgets) = (self.targets.clone(), self.budgets.clone());
+        self.past.retain(|recipient, past| {
+            let target = targets.get(&recipient.target);
+            let Some(channel) = target.and_then(|target| target.state.channel(recipient.leg.as_ref())) else {
+                return true;
             };
-            let target = TargetKey { namespace: key.namespace.clone(), name: delivery.target.clone() };
-            self.lanes.entry(target).or_default().restore(sent);
+            if !channel.limits().rates.is_empty() || target.is_some_and(|target| target.rate_per_minute.is_some()) {
+                let key = BudgetKey::of(channel, recipient);
+                budgets.with(&key, |budget| past.iter().for_each(|(sent, attempts)| budget.restore(*sent, *attempts)));
+            }
+            false
+        });
+        for (key, target) in targets.iter().filter(|(key, _)| !before.contains_key(*key)) {
+            let silence = target.throttled_until.filter(|until| *until > now);
+            if let (Some(until), Some(channel)) = (silence, target.state.channel(None)) {
+                let key = BudgetKey::of(channel, &Recipient { target: key.clone(), leg: None });
+                budgets.with(&key, |budget| budget.silence(until));
+            }
         }
     }
 
@@ -229,7 +284,8 @@ impl Dispatcher {
         }
         let now = self.clock.now();
         let fresh = !self.live.contains_key(&key);
-        let live = self.live.entry(key.clone()).or_insert_with(|| Live::new(notice));
+        let fresh_live = self.live_of(notice);
+        let live = self.live.entry(key.clone()).or_insert(fresh_live);
         if request.is_some() && live.status.redelivered == request {
             return;
         }
@@ -244,7 +300,7 @@ impl Dispatcher {
         self.enqueue(&key, &notice, &open, now);
         self.write(&key);
         for delivery in open {
-            self.run(&TargetKey { namespace: key.namespace.clone(), name: delivery.target });
+            self.run(&live::recipient(&key.namespace, &delivery));
         }
     }
 }
