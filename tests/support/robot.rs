@@ -9,12 +9,16 @@
 
 #![allow(dead_code, unused_imports, reason = "every test binary includes this file and uses a part of it")]
 
+#[path = "robot/aliyun.rs"]
+mod aliyun;
 #[path = "robot/behaviour.rs"]
 mod behaviour;
 #[path = "robot/book.rs"]
 mod book;
 #[path = "robot/budget.rs"]
 mod budget;
+#[path = "robot/certificates.rs"]
+mod certificates;
 #[path = "robot/dingtalk.rs"]
 mod dingtalk;
 #[path = "robot/door.rs"]
@@ -25,6 +29,8 @@ mod endpoint;
 mod inspect;
 #[path = "robot/lark.rs"]
 mod lark;
+#[path = "robot/proxy.rs"]
+mod proxy;
 #[path = "robot/record.rs"]
 mod record;
 #[path = "robot/wecom.rs"]
@@ -38,14 +44,17 @@ use std::time::Duration;
 use anyhow::bail;
 use tokio::sync::broadcast;
 
-pub use behaviour::Behaviour;
+pub use aliyun::{Gateway, acs3};
+pub use behaviour::{Behaviour, HUGE};
 use book::{Shared, Slot, router};
 pub use budget::Limit;
+pub use certificates::{Authority, Identity, Tls};
 pub use dingtalk::Robot;
-use door::Door;
+use door::{Door, Speech};
 pub use endpoint::{Consent, Endpoint, Handshake};
 use inspect::Inspect;
 pub use lark::Lark;
+pub use proxy::{Proxied, Proxy};
 pub use record::{Message, Post, Verdict, list};
 pub use wecom::WeCom;
 
@@ -53,6 +62,7 @@ pub use wecom::WeCom;
 pub struct Receiver {
     shared: Arc<Shared>,
     address: SocketAddr,
+    speech: Speech,
     door: tokio::sync::Mutex<Option<Door>>,
 }
 
@@ -67,15 +77,37 @@ pub struct Inbox {
 impl Receiver {
     /// Opens a free port on the loopback interface.
     pub async fn start() -> anyhow::Result<Self> {
+        Self::speaking(Speech::default()).await
+    }
+
+    /// The same with TLS.
+    pub async fn start_tls(tls: &Tls) -> anyhow::Result<Self> {
+        Self::speaking(Speech { tls: Some(tls.config()?), ..Speech::default() }).await
+    }
+
+    async fn speaking(speech: Speech) -> anyhow::Result<Self> {
         let shared = Arc::new(Shared::default());
-        let door = Door::open(SocketAddr::from(([127, 0, 0, 1], 0)), router(&shared)).await?;
-        Ok(Self { shared, address: door.address(), door: tokio::sync::Mutex::new(Some(door)) })
+        let door = Door::open(SocketAddr::from(([127, 0, 0, 1], 0)), &speech, router(&shared)).await?;
+        Ok(Self { shared, address: door.address(), speech, door: tokio::sync::Mutex::new(Some(door)) })
+    }
+
+    /// Where the port is.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// The URL of a path on this port.
     #[must_use]
     pub fn url_for(&self, path: &str) -> String {
-        format!("http://{}/{}", self.address, path.trim_start_matches('/'))
+        let scheme = if self.speech.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}/{}", self.address, path.trim_start_matches('/'))
+    }
+
+    /// Why handshakes of TLS came to nothing, such as a client that does not trust the certificate.
+    #[must_use]
+    pub fn failed_handshakes(&self) -> Vec<String> {
+        self.speech.failures.list()
     }
 
     /// Puts a `DingTalk` robot up; its access token is the inbox's name.
@@ -100,6 +132,13 @@ impl Receiver {
         let name = robot.token().to_owned();
         let url = self.url_for(&format!("open-apis/bot/v2/hook/{name}"));
         self.add(name, url, Arc::new(robot))
+    }
+
+    /// Puts a gateway of Alibaba Cloud up at the root of the port; its access key id is the inbox's name.
+    #[must_use]
+    pub fn gateway(&self, gateway: Gateway) -> Inbox {
+        let name = gateway.key_id().to_owned();
+        self.add(name, self.url_for("/"), Arc::new(gateway))
     }
 
     /// Puts an HTTP endpoint up; its path is the inbox's name.
@@ -136,7 +175,7 @@ impl Receiver {
     pub async fn up(&self) -> anyhow::Result<()> {
         let mut door = self.door.lock().await;
         if door.is_none() {
-            *door = Some(Door::open(self.address, router(&self.shared)).await?);
+            *door = Some(Door::open(self.address, &self.speech, router(&self.shared)).await?);
         }
         Ok(())
     }
