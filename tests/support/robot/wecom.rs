@@ -17,6 +17,7 @@ use super::inspect::{Checked, Incoming, Inspect, Memory, Refusal};
 use super::record::Verdict;
 
 const PATH: &str = "/cgi-bin/webhook/send";
+const KINDS: [&str; 4] = ["text", "markdown", "markdown_v2", "template_card"];
 const MAX_TEXT: usize = 2048;
 const MAX_MARKDOWN: usize = 4096;
 const COLOURS: [&str; 3] = ["info", "comment", "warning"];
@@ -72,18 +73,20 @@ impl WeCom {
         let body: Value =
             serde_json::from_slice(request.body).map_err(|_| (NO_JSON, "data format error".to_owned()))?;
         let kind = body.get("msgtype").and_then(Value::as_str).unwrap_or_default();
-        let part = body.get(kind).and_then(Value::as_object);
+        if !KINDS.contains(&kind) {
+            return Err((WRONG_TYPE, "invalid message type".to_owned()));
+        }
         let beside = |name: &&String| !["msgtype", kind].contains(&name.as_str());
         if let Some(name) = body.as_object().and_then(|body| body.keys().find(beside)) {
             return Err(wrong(&format!("unknown parameter {name}")));
         }
-        let empty = || (EMPTY, "empty content".to_owned());
+        let part = body.get(kind).and_then(Value::as_object);
+        let part = part.ok_or_else(|| (EMPTY, "empty content".to_owned()))?;
         let (title, text) = match kind {
-            "text" => text(part.ok_or_else(empty)?)?,
-            "markdown" => markdown(part.ok_or_else(empty)?)?,
-            "markdown_v2" => markdown_v2(part.ok_or_else(empty)?)?,
-            "template_card" => card::read(part.ok_or_else(empty)?)?,
-            _ => return Err((WRONG_TYPE, "invalid message type".to_owned())),
+            "text" => text(part)?,
+            "markdown" => markdown(part)?,
+            "markdown_v2" => markdown_v2(part)?,
+            _ => card::read(part)?,
         };
         Ok(Checked::Good { id: None, title, text, signed: false, body })
     }
