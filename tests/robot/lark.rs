@@ -24,22 +24,22 @@ fn sign(seconds: u64, key: &str) -> String {
     hmac(format!("{seconds}\n{key}").as_bytes(), b"")
 }
 
-fn post_of(nodes: Value) -> Value {
+fn post_of(nodes: &Value) -> Value {
     json!({"msg_type": "post", "content": {"post": {"zh_cn": {"title": "t", "content": [nodes]}}}})
 }
 
 /// A card of schema 2.0 with these elements, in this colour.
-fn card(elements: Value, colour: &str) -> Value {
+fn card(elements: &Value, colour: &str) -> Value {
     json!({"msg_type": "interactive", "card": {"schema": "2.0", "config": {"update_multi": true},
         "header": {"template": colour, "title": {"tag": "plain_text", "content": "Job failed"}},
         "body": {"direction": "vertical", "elements": elements}}})
 }
 
-fn button(behaviors: Value) -> Value {
+fn button(behaviors: &Value) -> Value {
     json!({"tag": "button", "text": {"tag": "plain_text", "content": "Logs"}, "behaviors": behaviors})
 }
 
-fn old_card(body: Value) -> Value {
+fn old_card(body: &Value) -> Value {
     let mut card = json!({"config": {"wide_screen_mode": true},
         "header": {"template": "red", "title": {"tag": "plain_text", "content": "Job failed"}}});
     card.as_object_mut().unwrap().extend(body.as_object().unwrap().clone());
@@ -53,23 +53,23 @@ fn markdown(content: &str) -> Value {
 #[rstest]
 #[case::text(text("<at user_id=\"ou_1\">Li</at> a"), 0)]
 #[case::empty(text(""), 19_002)]
-#[case::post(post_of(json!([{"tag": "text", "text": "a "}, {"tag": "a", "text": "logs", "href": "https://x.example"}, {"tag": "at", "user_id": "ou_1"}])), 0)]
-#[case::post_with_unknown_tag(post_of(json!([{"tag": "blink", "text": "a"}])), 19_002)]
-#[case::post_with_a_link_to_nowhere(post_of(json!([{"tag": "a", "text": "a"}])), 19_002)]
+#[case::post(post_of(&json!([{"tag": "text", "text": "a "}, {"tag": "a", "text": "logs", "href": "https://x.example"}, {"tag": "at", "user_id": "ou_1"}])), 0)]
+#[case::post_with_unknown_tag(post_of(&json!([{"tag": "blink", "text": "a"}])), 19_002)]
+#[case::post_with_a_link_to_nowhere(post_of(&json!([{"tag": "a", "text": "a"}])), 19_002)]
 #[case::post_in_no_language(json!({"msg_type": "post", "content": {"post": {"title": "t", "content": []}}}), 19_002)]
-#[case::card(card(json!([markdown("a"), {"tag": "hr"}, button(json!([{"type": "open_url", "default_url": "u"}]))]), "red"), 0)]
-#[case::columns(card(json!([{"tag": "column_set", "columns": [{"tag": "column", "elements": [markdown("a")]}]}]), "blue"), 0)]
-#[case::unknown_tag(card(json!([{"tag": "marquee", "content": "a"}]), "red"), 19_002)]
-#[case::unknown_tag_in_a_column(card(json!([{"tag": "column_set", "columns": [{"tag": "column", "elements": [{"tag": "x"}]}]}]), "red"), 19_002)]
-#[case::tag_of_the_older_schema(card(json!([{"tag": "note", "elements": [{"tag": "plain_text", "content": "a"}]}]), "red"), 19_002)]
-#[case::unknown_colour(card(json!([markdown("a")]), "pink"), 19_002)]
-#[case::no_elements(card(json!([]), "red"), 19_002)]
-#[case::empty_element(card(json!([markdown(" ")]), "red"), 19_002)]
-#[case::button_that_calls_back(card(json!([button(json!([{"type": "callback", "value": {}}]))]), "red"), 19_002)]
-#[case::button_that_leads_nowhere(card(json!([button(json!([]))]), "red"), 19_002)]
-#[case::old_card(old_card(json!({"elements": [{"tag": "div", "text": {"tag": "lark_md", "content": "**a**"}}]})), 0)]
-#[case::old_card_with_a_new_body(old_card(json!({"body": {"elements": [markdown("a")]}})), 19_002)]
-#[case::new_card_with_old_elements(old_card(json!({"schema": "2.0", "elements": [markdown("a")]})), 19_002)]
+#[case::card(card(&json!([markdown("a"), {"tag": "hr"}, button(&json!([{"type": "open_url", "default_url": "u"}]))]), "red"), 0)]
+#[case::columns(card(&json!([{"tag": "column_set", "columns": [{"tag": "column", "elements": [markdown("a")]}]}]), "blue"), 0)]
+#[case::unknown_tag(card(&json!([{"tag": "marquee", "content": "a"}]), "red"), 19_002)]
+#[case::unknown_tag_in_a_column(card(&json!([{"tag": "column_set", "columns": [{"tag": "column", "elements": [{"tag": "x"}]}]}]), "red"), 19_002)]
+#[case::tag_of_the_older_schema(card(&json!([{"tag": "note", "elements": [{"tag": "plain_text", "content": "a"}]}]), "red"), 19_002)]
+#[case::unknown_colour(card(&json!([markdown("a")]), "pink"), 19_002)]
+#[case::no_elements(card(&json!([]), "red"), 19_002)]
+#[case::empty_element(card(&json!([markdown(" ")]), "red"), 19_002)]
+#[case::button_that_calls_back(card(&json!([button(&json!([{"type": "callback", "value": {}}]))]), "red"), 19_002)]
+#[case::button_that_leads_nowhere(card(&json!([button(&json!([]))]), "red"), 19_002)]
+#[case::old_card(old_card(&json!({"elements": [{"tag": "div", "text": {"tag": "lark_md", "content": "**a**"}}]})), 0)]
+#[case::old_card_with_a_new_body(old_card(&json!({"body": {"elements": [markdown("a")]}})), 19_002)]
+#[case::new_card_with_old_elements(old_card(&json!({"schema": "2.0", "elements": [markdown("a")]})), 19_002)]
 #[case::card_as_content(json!({"msg_type": "interactive", "content": {}}), 19_002)]
 #[case::type_of_another_robot(json!({"msgtype": "text", "text": {"content": "a"}}), 19_002)]
 #[case::unknown_type(json!({"msg_type": "poem", "content": {}}), 19_002)]
@@ -123,7 +123,7 @@ async fn a_card_is_shown_with_its_title_and_all_its_text() {
     let receiver = Receiver::start().await.unwrap();
     let inbox = receiver.lark(Lark::new("tok"));
     let column = json!({"tag": "column_set", "columns": [{"tag": "column", "elements": [markdown("two")]}]});
-    post(inbox.url(), &card(json!([markdown("one"), column, markdown("three")]), "red")).await;
+    post(inbox.url(), &card(&json!([markdown("one"), column, markdown("three")]), "red")).await;
     let message = &inbox.messages()[0];
     assert_eq!((message.title.as_str(), message.text.as_str()), ("Job failed", "one\ntwo\nthree"));
     assert!(!message.signed);

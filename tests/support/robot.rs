@@ -104,10 +104,14 @@ impl Receiver {
         format!("{scheme}://{}/{}", self.address, path.trim_start_matches('/'))
     }
 
-    /// Why handshakes of TLS came to nothing, such as a client that does not trust the certificate.
-    #[must_use]
-    pub fn failed_handshakes(&self) -> Vec<String> {
-        self.speech.failures.list()
+    /// Waits until at least `n` handshakes of TLS came to nothing, and says why: for instance because a client does not
+    /// trust the certificate. The client may know before this does.
+    pub async fn failed_handshakes(&self, n: usize, deadline: Duration) -> anyhow::Result<Vec<String>> {
+        let failures = &self.speech.failures;
+        if tokio::time::timeout(deadline, failures.wait_for(n)).await.is_err() {
+            bail!("{} of {n} failed handshakes after {deadline:?}", failures.list().len());
+        }
+        Ok(failures.list())
     }
 
     /// Puts a `DingTalk` robot up; its access token is the inbox's name.

@@ -21,7 +21,9 @@ pub struct Letter {
     pub subject: String,
     /// `Message-ID`, without the brackets.
     pub message_id: String,
-    /// The user that logged in to send it.
+    /// The address in `MAIL FROM`.
+    pub return_path: String,
+    /// The user that logged in to send it, by `AUTH LOGIN`: Mailpit does not keep who came by another way.
     pub user: String,
     /// The part for plain text; empty if there is none.
     pub text: String,
@@ -46,6 +48,7 @@ impl Letter {
             bcc: addresses(&message["Bcc"]),
             subject: text(&message["Subject"]),
             message_id: text(&message["MessageID"]),
+            return_path: text(&message["ReturnPath"]),
             user: text(&message["Username"]),
             text: text(&message["Text"]),
             html: text(&message["HTML"]),

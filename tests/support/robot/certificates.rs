@@ -1,6 +1,7 @@
 //! Certificates that are made at run time by an authority of the test's own, and TLS servers with them.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Context as _;
 use rcgen::{
@@ -40,7 +41,9 @@ impl Authority {
     /// Never: everything that could be wrong is in this function.
     #[must_use]
     pub fn new() -> Self {
-        let mut params = named("Test authority");
+        // Two of the same name are taken for each other, and then the signature is wrong, not the issuer unknown.
+        static NUMBER: AtomicUsize = AtomicUsize::new(1);
+        let mut params = named(&format!("Test authority {}", NUMBER.fetch_add(1, Ordering::Relaxed)));
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().expect("keys can be made"));

@@ -7,8 +7,8 @@ mod stream;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use axum::serve::{IncomingStream, Listener};
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
@@ -24,16 +25,21 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use stream::Stream;
 
 /// Why handshakes of TLS came to nothing.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Failures(Arc<Mutex<Vec<String>>>);
+#[derive(Clone, Default)]
+pub(super) struct Failures(Arc<watch::Sender<Vec<String>>>);
 
 impl Failures {
     pub(super) fn list(&self) -> Vec<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.borrow().clone()
+    }
+
+    pub(super) async fn wait_for(&self, n: usize) {
+        // This holds a sender, so that there is something to wait for.
+        let _ = self.0.subscribe().wait_for(|list| list.len() >= n).await;
     }
 
     fn add(&self, error: &io::Error) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(error.to_string());
+        self.0.send_modify(|list| list.push(error.to_string()));
     }
 }
 
