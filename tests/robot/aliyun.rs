@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use axum::http::{HeaderMap, HeaderName};
 use rstest::rstest;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use crate::client;
 use crate::robot::acs3::{self, Signed};
@@ -37,6 +38,7 @@ struct Call {
     headers: BTreeMap<String, String>,
     secret: String,
     unsigned: Vec<&'static str>,
+    body: String,
 }
 
 impl Call {
@@ -57,6 +59,7 @@ impl Call {
             headers: headers.iter().map(owned).collect(),
             secret: KEY.1.to_owned(),
             unsigned: Vec::new(),
+            body: String::new(),
         }
     }
 
@@ -72,6 +75,14 @@ impl Call {
     fn without(mut self, name: &str) -> Self {
         self.headers.remove(name);
         self
+    }
+
+    /// The parameters in a form instead of the query.
+    fn in_a_form(mut self) -> Self {
+        let pairs = std::mem::take(&mut self.query);
+        self.body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+        let hash = Sha256::digest(&self.body).iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+        self.header("x-acs-content-sha256", &hash).header("content-type", "application/x-www-form-urlencoded")
     }
 
     fn parameter(mut self, name: &str, value: &str) -> Self {
@@ -94,7 +105,8 @@ impl Call {
         let mut names: Vec<String> = headers.keys().map(|name| name.as_str().to_owned()).collect();
         names.retain(|name| !self.unsigned.contains(&name.as_str()));
         names.sort();
-        let signed = Signed { method: "POST", path: "/", query: &self.query, headers: &headers, body: b"" };
+        let signed =
+            Signed { method: "POST", path: "/", query: &self.query, headers: &headers, body: self.body.as_bytes() };
         let text = acs3::string_to_sign(&signed.canonical_request(&names));
         let signature = acs3::signature(&self.secret, &text);
         format!("ACS3-HMAC-SHA256 Credential={},SignedHeaders={},Signature={signature}", KEY.0, names.join(";"))
@@ -111,7 +123,7 @@ impl Call {
         for (name, value) in &self.headers {
             request = request.header(name, value);
         }
-        let reply = request.send().await.unwrap();
+        let reply = request.body(self.body).send().await.unwrap();
         (reply.status().as_u16(), serde_json::from_slice(&reply.bytes().await.unwrap()).unwrap())
     }
 }
@@ -156,13 +168,15 @@ async fn a_good_request_is_shown_with_its_variables() {
     let inbox = receiver.gateway(gateway());
     let (status, reply) = Call::sms().send(&inbox).await;
     assert_eq!((status, reply["Code"].as_str(), reply["BizId"].is_string()), (200, Some("OK"), true), "{reply}");
+    assert_eq!(Call::sms().in_a_form().send(&inbox).await.1["Code"], "OK");
     let (status, reply) = Call::new("SingleCallByTts", &CALL).send(&inbox).await;
     assert_eq!((status, reply["Code"].as_str(), reply["CallId"].is_string()), (200, Some("OK"), true), "{reply}");
     let messages = inbox.messages();
     assert_eq!((messages[0].title.as_str(), messages[0].text.as_str()), ("SendSms", "job=dlc1a2b\nstatus=Failed"));
     assert_eq!(messages[0].body["TemplateParam"], json!({"job": "dlc1a2b", "status": "Failed"}));
-    assert_eq!((messages[1].title.as_str(), messages[1].signed), ("SingleCallByTts", true));
-    assert_eq!(messages[1].body["CalledNumber"], "13900000000");
+    assert_eq!(messages[1].body, messages[0].body);
+    assert_eq!((messages[2].title.as_str(), messages[2].signed), ("SingleCallByTts", true));
+    assert_eq!(messages[2].body["CalledNumber"], "13900000000");
 }
 
 #[rstest]
@@ -171,6 +185,8 @@ async fn a_good_request_is_shown_with_its_variables() {
 #[case::no_authorization(Call::sms().header("authorization", ""), 400, "IncompleteSignature")]
 #[case::spaces_after_the_commas(Call::sms().header("authorization", "ACS3-HMAC-SHA256 Credential=a, SignedHeaders=host, Signature=00"), 400, "IncompleteSignature")]
 #[case::unsigned_header(Call { unsigned: vec!["x-acs-action"], ..Call::sms() }, 400, "IncompleteSignature")]
+#[case::unsigned_type(Call { unsigned: vec!["content-type"], ..Call::sms().in_a_form() }, 400, "IncompleteSignature")]
+#[case::changed_on_the_way(Call { body: "PhoneNumbers=1".to_owned(), ..Call::sms() }, 400, "IncompleteSignature")]
 #[case::unsigned_host(Call { unsigned: vec!["host"], ..Call::sms() }, 400, "IncompleteSignature")]
 #[case::no_nonce(Call::sms().without("x-acs-signature-nonce"), 400, "IncompleteSignature")]
 #[case::hash_of_another_body(Call::sms().header("x-acs-content-sha256", "00"), 400, "IncompleteSignature")]

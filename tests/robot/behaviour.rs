@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::robot::{Behaviour, Endpoint, HUGE, Receiver, Robot, Verdict};
+use crate::robot::{Behaviour, Endpoint, HUGE, Lark, Receiver, Robot, Verdict, WeCom};
 use crate::{SOON, client};
 
 #[tokio::test]
@@ -91,4 +91,26 @@ async fn a_redirect_that_is_followed_is_seen_where_it_leads() {
         assert_eq!(refused, code);
     }
     assert_eq!((inbox.posts().len(), other.posts().len(), other.messages().len()), (4, 2, 1));
+}
+
+#[tokio::test]
+async fn a_robot_refuses_what_is_no_json() {
+    let receiver = Receiver::start().await.unwrap();
+    let (dingtalk, wecom, lark) =
+        (receiver.robot(Robot::unsigned("d")), receiver.wecom(WeCom::new("w")), receiver.lark(Lark::new("l")));
+    let good = r#"{"msgtype": "text", "text": {"content": "a"}}"#;
+    for (inbox, kind, body, code) in [
+        (&dingtalk, "application/json", "{", 40_035),
+        (&dingtalk, "text/plain", good, 43_004),
+        (&wecom, "application/json", "{", 47_001),
+        (&lark, "application/json", "{", 9499),
+        (&lark, "text/plain", r#"{"msg_type": "text", "content": {"text": "a"}}"#, 9499),
+    ] {
+        let request = client().post(inbox.url()).header("content-type", kind).body(body);
+        let reply = request.send().await.unwrap().bytes().await.unwrap();
+        let reply: Value = serde_json::from_slice(&reply).unwrap();
+        let given = reply.get("errcode").or(reply.get("code"));
+        assert_eq!(given, Some(&Value::from(code)), "{} {body}", inbox.url());
+    }
+    assert!(receiver.messages().is_empty());
 }

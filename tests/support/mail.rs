@@ -120,8 +120,9 @@ impl Mailpit {
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let program = command.spawn().context("starting mailpit")?;
         let watchdog = Command::new("sh")
-            .args(["-c", "trap '' INT HUP TERM QUIT; read -r _; kill -TERM \"$0\""])
+            .args(["-c", "trap '' INT HUP TERM QUIT; read -r _; kill -TERM \"$0\"; rm -rf \"$1\""])
             .arg(program.id().to_string())
+            .arg(dir.path())
             .stdin(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
