@@ -23,6 +23,9 @@ async fn an_inbox_misbehaves_as_told_and_then_no_longer() {
     assert!(!send().await.unwrap_err().is_timeout());
     assert!(send().await.unwrap_err().is_timeout());
     assert_eq!(inbox.messages().len(), 0);
+    assert_eq!(inbox.wait_for_posts(3, SOON).await.unwrap().len(), 3);
+    let late = inbox.wait_for_posts(4, Duration::from_millis(20)).await.unwrap_err();
+    assert!(late.to_string().starts_with("3 of 4 posts at hook"), "{late}");
     assert!(!send().await.unwrap_err().is_timeout());
     assert_eq!(inbox.messages().len(), 1);
     assert_eq!(send().await.unwrap(), 204);

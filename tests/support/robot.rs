@@ -279,6 +279,16 @@ impl Inbox {
         self.shared.wait_for(n, deadline, |message| message.inbox == self.name).await
     }
 
+    /// Waits until at least `n` requests came, whatever became of them.
+    pub async fn wait_for_posts(&self, n: usize, deadline: Duration) -> anyhow::Result<Vec<Post>> {
+        let mut count = self.shared.count.subscribe();
+        let enough = tokio::time::timeout(deadline, count.wait_for(|_| self.posts().len() >= n));
+        if enough.await.is_err() {
+            bail!("{} of {n} posts at {} after {deadline:?}", self.posts().len(), self.name);
+        }
+        Ok(self.posts())
+    }
+
     /// Waits for `n` messages, then for a while in which nothing more may be shown.
     pub async fn wait_for_exactly(
         &self,

@@ -24,7 +24,7 @@ const MAX_BODY: usize = 1 << 20;
 pub(super) struct Shared {
     started: Instant,
     state: Mutex<Book>,
-    count: watch::Sender<usize>,
+    pub(super) count: watch::Sender<usize>,
     pub(super) shown: broadcast::Sender<Message>,
 }
 
