@@ -180,15 +180,16 @@ impl Test {
             Envelope { workspace: &self.workspace, event: &event, message: &message, delivery_id: &delivery_id, now };
         let (result, message) = match self.resolved.channel(None) {
             None => answer(None),
-            Some(channel) => match self.take_from_budget(channel, testing).await {
-                Err(until) => (TestResult::Failed, throttled(until)),
-                Ok(()) => {
+            Some(channel) => {
+                if let Err(until) = self.take_from_budget(channel, testing).await {
+                    (TestResult::Failed, throttled(until))
+                } else {
                     let envelope = Envelope { now: testing.clock.now(), ..envelope };
                     let outcome = channel::probe(channel, &testing.http, &envelope, self.timeout).await;
                     self.note_throttling(channel, outcome.as_ref(), testing);
                     answer(outcome.as_ref())
                 }
-            },
+            }
         };
         tracing::info!(target = %self.key, result = ?result, "connectivity tested");
         ConnectivityTest { request: self.request.clone(), time: testing.clock.now(), result, message }

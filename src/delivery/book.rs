@@ -220,7 +220,9 @@ impl Entry {
             };
             for rule in &delivery.rules {
                 let entry = summary.rules.entry((key.namespace.clone(), rule.clone())).or_default();
-                states.iter().for_each(|state| entry.notices.add(*state));
+                for state in &states {
+                    entry.notices.add(*state);
+                }
                 if entry.last.as_ref().is_none_or(|last| (last.time, &last.name) < (self.time, &key.name)) {
                     entry.last = Some(LastNotice {
                         name: key.name.clone(),
@@ -232,7 +234,9 @@ impl Entry {
             }
             let target = TargetKey { namespace: key.namespace.clone(), name: delivery.target.clone() };
             let target = summary.targets.entry(target).or_default();
-            states.iter().for_each(|state| target.deliveries.add(*state));
+            for state in &states {
+                target.deliveries.add(*state);
+            }
             for status in statuses {
                 let Some(time) = status.last_attempt_time else { continue };
                 if target.last.as_ref().is_none_or(|last| (last.time, &last.notice) < (time, &key.name)) {

@@ -136,7 +136,7 @@ fn requests(
         .filter_map(|leg| {
             let recipient = Recipient { target: key.clone(), leg };
             let destination = (target, resolved.clone());
-            let attempt = Attempt::new(&[notice.clone()], recipient, destination, policy, &in_force.texts)?;
+            let attempt = Attempt::new(std::slice::from_ref(notice), recipient, destination, policy, &in_force.texts)?;
             let channel = attempt.channel()?;
             Some(redact::shown(channel.request(&attempt.envelope(now)), &channel.secrets(), secrecy))
         })

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::Report;
 use super::live::Note;
-use super::state::Dispatcher;
+use super::state::{Dispatcher, Role};
 use crate::api::Notice;
 use crate::channel::{self, Outcome, ResolvedTarget};
 use crate::delivery::attempt::Attempt;
@@ -95,7 +95,7 @@ impl Dispatcher {
         };
         let limits = channel.limits();
         let rules = Rules { limits, rate_per_minute: target.rate_per_minute, max_age: target.max_age };
-        if rules.has_budget() && !self.taken_over {
+        if rules.has_budget() && self.role != Role::Leading {
             return;
         }
         let budget = BudgetKey::of(channel, recipient);
@@ -148,7 +148,7 @@ impl Dispatcher {
         &mut self,
         recipient: &Recipient,
         parcel: Parcel,
-        digest: Option<String>,
+        digest: Option<&str>,
         outcome: &Outcome,
         took: Duration,
     ) {
@@ -178,7 +178,7 @@ impl Dispatcher {
             );
             let (code, message) = (outcome.code().to_owned(), outcome.message().to_owned());
             let note = match step {
-                Step::Delivered => Note::Delivered { at: now, code, digest: digest.clone() },
+                Step::Delivered => Note::Delivered { at: now, code, digest: digest.map(str::to_owned) },
                 Step::Failed => Note::Failed { at: now, code, message },
                 Step::Retry(next) => Note::Retry { at: now, next, code, message },
             };

@@ -23,6 +23,17 @@ use crate::delivery::targets::{GoneTargets, Recipient, TargetKey, TargetState, T
 use crate::rules::Policy;
 use crate::watch::stream::Change;
 
+/// What a replica does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// Another one leads.
+    Standby,
+    /// It leads, but has not read every stored Notice yet: until then, nobody knows what receivers were sent lately.
+    TakingOver,
+    /// It leads.
+    Leading,
+}
+
 /// See the module above. Its methods stand in three files: this one takes in, `sending` runs the lanes, `outcome` notes and
 /// writes.
 pub(super) struct Dispatcher {
@@ -40,8 +51,6 @@ pub(super) struct Dispatcher {
     pub(super) budgets: Budgets,
     /// Attempts of the past that no budget holds yet, because their target was not resolved: when, and how many.
     pub(super) past: HashMap<Recipient, Vec<(Timestamp, u32)>>,
-    /// Whether every stored Notice was read: until then, nobody knows what receivers were sent lately.
-    pub(super) taken_over: bool,
     /// Targets whose receiver is gone for good, until they are edited.
     pub(super) gone: watch::Sender<Arc<GoneTargets>>,
     /// When each lane wants to be looked at again.
@@ -52,7 +61,7 @@ pub(super) struct Dispatcher {
     /// Notices that are being read to be tried again.
     pub(super) reading: HashSet<NoticeKey>,
     pub(super) attempts: usize,
-    pub(super) leading: bool,
+    pub(super) role: Role,
     pub(super) stopping: bool,
     pub(super) book_changed: bool,
 }
@@ -84,14 +93,13 @@ impl Dispatcher {
             lanes: HashMap::new(),
             budgets,
             past: HashMap::new(),
-            taken_over: false,
             gone,
             wakes: HashMap::new(),
             live: HashMap::new(),
             settled: HashMap::new(),
             reading: HashSet::new(),
             attempts: 0,
-            leading: false,
+            role: Role::Standby,
             stopping: false,
             book_changed: true,
         }
@@ -99,7 +107,7 @@ impl Dispatcher {
 
     /// This replica is the leader now: whatever is stored and open is its to deliver.
     pub(super) fn lead(&mut self) {
-        self.leading = true;
+        self.role = Role::TakingOver;
         self.tasks.background("take-over", find_open(self.client.clone(), self.reports.clone()));
     }
 
@@ -141,7 +149,7 @@ impl Dispatcher {
             // A robot stays blocked, whoever edits what.
             self.budgets.with(&BudgetKey::Own(recipient.clone()), Budget::unsilence);
         }
-        let Some(target) = self.targets.get(key).filter(|_| self.leading) else { return };
+        let Some(target) = self.targets.get(key).filter(|_| self.role != Role::Standby) else { return };
         let max_age = SignedDuration::try_from(target.max_age).unwrap_or(SignedDuration::MAX);
         let since = self.clock.now().checked_sub(max_age).unwrap_or(Timestamp::MIN);
         let failed = self.book.lock().unwrap_or_else(PoisonError::into_inner).failed_at(key, since);
@@ -164,7 +172,7 @@ impl Dispatcher {
             let asks = book.apply(change);
             asks.and_then(|key| Some((book.get(&key)?.redeliver.clone(), key)))
         };
-        if let Some((request, key)) = asks.filter(|_| self.leading) {
+        if let Some((request, key)) = asks.filter(|_| self.role != Role::Standby) {
             self.read_again(vec![(key, request)]);
         }
     }
@@ -173,7 +181,7 @@ impl Dispatcher {
     pub(super) fn report(&mut self, report: Report) {
         match report {
             Report::Attempted { recipient, parcel, digest, outcome, took } => {
-                self.attempted(&recipient, parcel, digest, &outcome, took);
+                self.attempted(&recipient, parcel, digest.as_deref(), &outcome, took);
             }
             Report::Written { key, written } => self.written(&key, written),
             Report::Found(notices) => self.take_over(notices),
@@ -187,7 +195,7 @@ impl Dispatcher {
     /// A stored Notice: its open deliveries join their lanes.
     pub(super) fn take_in(&mut self, notice: Notice) {
         let key = key_of(&notice);
-        if !self.leading || self.live.contains_key(&key) || self.settled.contains_key(&key) {
+        if self.role == Role::Standby || self.live.contains_key(&key) || self.settled.contains_key(&key) {
             return;
         }
         let live = self.live_of(notice);
@@ -209,7 +217,7 @@ impl Dispatcher {
         for notice in &notices {
             self.note_past(notice, now);
         }
-        self.taken_over = true;
+        self.role = Role::Leading;
         self.restore_budgets(&Arc::default());
         for notice in notices {
             self.take_in(notice);
@@ -279,7 +287,7 @@ impl Dispatcher {
     fn again(&mut self, notice: Notice, request: Option<String>) {
         let key = key_of(&notice);
         self.reading.remove(&key);
-        if !self.leading {
+        if self.role == Role::Standby {
             return;
         }
         let now = self.clock.now();
