@@ -9,6 +9,7 @@ use kube::ResourceExt as _;
 use kube::api::ObjectMeta;
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::edits::last_edit;
 use crate::api::EventTarget;
 use crate::api::condition::{READY, Reason, Verdict};
 use crate::api::event_target::EventTargetSpec;
@@ -66,6 +67,7 @@ pub(super) fn judge(object: EventTarget, around: &Surroundings<'_>, gone: &GoneT
         state,
         revision,
         legs: legs(&object.spec),
+        edited: last_edit(&object.metadata, &["f:spec"]),
         throttled_until: object.status.as_ref().and_then(|status| status.throttled_until),
         template,
         timeout: delivery.timeout.map_or(TIMEOUT, Duration::from),
@@ -127,6 +129,7 @@ pub(super) fn undecodable(metadata: ObjectMeta, error: &str) -> TargetVerdict {
         state: TargetState::NotReady(message.clone()),
         revision: 0,
         legs: Vec::new(),
+        edited: None,
         throttled_until: None,
         template: None,
         timeout: TIMEOUT,

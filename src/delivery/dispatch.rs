@@ -86,10 +86,19 @@ enum Report {
     Written { key: NoticeKey, written: Written },
     /// Every stored Notice, found when taking over.
     Found(Vec<Notice>),
-    /// A Notice whose failed deliveries are to be tried again; the value of the annotation, if that asked for it.
-    Again { notice: Box<Notice>, request: Option<String> },
+    /// A Notice whose failed deliveries are to be tried again.
+    Again { notice: Box<Notice>, why: Why },
     /// Reading a Notice that is to be tried again failed or found nothing.
     AgainFailed(NoticeKey),
+}
+
+/// Why failed deliveries are tried again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Why {
+    /// Somebody asked for it by the annotation, which has this value.
+    Redeliver(String),
+    /// This target, by its name, was edited; others are left alone.
+    Mended(String),
 }
 
 /// Delivers until `stop` is cancelled; then lets what is on its way finish and be recorded.
@@ -186,13 +195,13 @@ async fn list_all(api: &Api<DeserializeGuard<Notice>>) -> Result<Vec<Notice>, Ap
 }
 
 /// Reads Notices that are to be tried again, a few at a time.
-async fn read_again(client: Client, keys: Vec<(NoticeKey, Option<String>)>, reports: mpsc::UnboundedSender<Report>) {
-    let read_one = |(key, request): (NoticeKey, Option<String>)| {
+async fn read_again(client: Client, keys: Vec<(NoticeKey, Why)>, reports: mpsc::UnboundedSender<Report>) {
+    let read_one = |(key, why): (NoticeKey, Why)| {
         let api: Api<Notice> = Api::namespaced(client.clone(), &key.namespace);
         let reports = reports.clone();
         async move {
             let report = match deadline::read(api.get_opt(&key.name)).await {
-                Ok(Some(notice)) => Report::Again { notice: Box::new(notice), request },
+                Ok(Some(notice)) => Report::Again { notice: Box::new(notice), why },
                 Ok(None) => Report::AgainFailed(key),
                 Err(error) => {
                     tracing::warn!(notice = %key, %error, "could not read a Notice that is to be tried again");

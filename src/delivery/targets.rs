@@ -74,6 +74,8 @@ pub struct Target {
     pub revision: u64,
     /// Every way to every contact; none for a target without contacts.
     pub legs: Vec<Leg>,
+    /// When its spec was last edited.
+    pub edited: Option<Timestamp>,
     /// Until when the receiver asked for silence, as an operator before this one wrote it down.
     pub throttled_until: Option<Timestamp>,
     /// Own text.

@@ -172,6 +172,7 @@ fn judge_target(
         state,
         revision: 0,
         legs: legs(&object.spec),
+        edited: None,
         throttled_until: None,
         template: template.ok().flatten().map(Arc::new),
         timeout: TIMEOUT,

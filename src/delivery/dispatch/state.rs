@@ -2,15 +2,17 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use kube::Client;
 use tokio::sync::{mpsc, watch};
 
 use super::live::{self, Live};
-use super::{Report, find_open, read_again};
+use super::{Report, Why, find_open, read_again};
 use crate::api::Notice;
-use crate::api::notice::DeliveryStatus;
+use crate::api::names::REDELIVER_ANNOTATION;
+use crate::api::notice::{DeliveryState, DeliveryStatus};
 use crate::channel;
 use crate::cluster::clock::Clock;
 use crate::cluster::tasks::Tasks;
@@ -154,10 +156,11 @@ impl Dispatcher {
         let since = self.clock.now().checked_sub(max_age).unwrap_or(Timestamp::MIN);
         let failed = self.book.lock().unwrap_or_else(PoisonError::into_inner).failed_at(key, since);
         tracing::info!(target = %key, failed = failed.len(), "the target has changed; what failed is tried again");
-        self.read_again(failed.into_iter().map(|key| (key, None)).collect());
+        let why = Why::Mended(key.name.clone());
+        self.read_again(failed.into_iter().map(|notice| (notice, why.clone())).collect());
     }
 
-    fn read_again(&mut self, keys: Vec<(NoticeKey, Option<String>)>) {
+    fn read_again(&mut self, keys: Vec<(NoticeKey, Why)>) {
         let keys: Vec<_> = keys.into_iter().filter(|(key, _)| self.reading.insert(key.clone())).collect();
         if !keys.is_empty() {
             self.tasks.background("read-again", read_again(self.client.clone(), keys, self.reports.clone()));
@@ -170,10 +173,10 @@ impl Dispatcher {
         let asks = {
             let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
             let asks = book.apply(change);
-            asks.and_then(|key| Some((book.get(&key)?.redeliver.clone(), key)))
+            asks.and_then(|key| Some((book.get(&key)?.redeliver.clone()?, key)))
         };
         if let Some((request, key)) = asks.filter(|_| self.role != Role::Standby) {
-            self.read_again(vec![(key, request)]);
+            self.read_again(vec![(key, Why::Redeliver(request))]);
         }
     }
 
@@ -185,7 +188,7 @@ impl Dispatcher {
             }
             Report::Written { key, written } => self.written(&key, written),
             Report::Found(notices) => self.take_over(notices),
-            Report::Again { notice, request } => self.again(*notice, request),
+            Report::Again { notice, why } => self.again(*notice, why),
             Report::AgainFailed(key) => {
                 self.reading.remove(&key);
             }
@@ -220,9 +223,40 @@ impl Dispatcher {
         self.role = Role::Leading;
         self.restore_budgets(&Arc::default());
         for notice in notices {
-            self.take_in(notice);
+            match self.asked_meanwhile(&notice, now) {
+                Some(why) => self.again(notice, why),
+                None => self.take_in(notice),
+            }
         }
         self.run_all();
+    }
+
+    /// Why a Notice is to be tried again that failed before this replica led: nobody may have led when it was asked for,
+    /// or when the target was edited.
+    fn asked_meanwhile(&self, notice: &Notice, now: Timestamp) -> Option<Why> {
+        let status = notice.status.as_ref()?;
+        let annotations = notice.metadata.annotations.as_ref();
+        if let Some(request) = annotations.and_then(|all| all.get(REDELIVER_ANNOTATION))
+            && status.redelivered.as_ref() != Some(request)
+        {
+            return Some(Why::Redeliver(request.clone()));
+        }
+        let namespace = notice.metadata.namespace.clone().unwrap_or_default();
+        let age =
+            Duration::try_from(now.duration_since(notice.metadata.creation_timestamp.as_ref()?.0)).unwrap_or_default();
+        let mended = |delivery: &&DeliveryStatus| {
+            let key = TargetKey { namespace: namespace.clone(), name: delivery.target.clone() };
+            self.targets.get(&key).is_some_and(|target| {
+                matches!(target.state, TargetState::Ready(_))
+                    && age < target.max_age
+                    && target.edited > delivery.last_attempt_time
+            })
+        };
+        let failed = |delivery: &&DeliveryStatus| {
+            delivery.state == DeliveryState::Failed && delivery.last_attempt_time.is_some()
+        };
+        let found = status.deliveries.iter().filter(failed).find(mended)?;
+        Some(Why::Mended(found.target.clone()))
     }
 
     fn live_of(&self, notice: Notice) -> Live {
@@ -284,7 +318,7 @@ impl Dispatcher {
     }
 
     /// Failed deliveries get another try.
-    fn again(&mut self, notice: Notice, request: Option<String>) {
+    fn again(&mut self, notice: Notice, why: Why) {
         let key = key_of(&notice);
         self.reading.remove(&key);
         if self.role == Role::Standby {
@@ -294,15 +328,16 @@ impl Dispatcher {
         let fresh = !self.live.contains_key(&key);
         let fresh_live = self.live_of(notice);
         let live = self.live.entry(key.clone()).or_insert(fresh_live);
-        if request.is_some() && live.status.redelivered == request {
-            return;
-        }
-        let mut open = live.reopen(None);
+        let mut open = match why {
+            Why::Redeliver(request) if live.status.redelivered.as_ref() == Some(&request) => return,
+            Why::Redeliver(request) => {
+                live.status.redelivered = Some(request);
+                live.reopen(None)
+            }
+            Why::Mended(target) => live.reopen(Some(&target)),
+        };
         if fresh {
             open = live.pending().cloned().collect();
-        }
-        if request.is_some() {
-            live.status.redelivered = request;
         }
         let notice = live.notice.clone();
         self.enqueue(&key, &notice, &open, now);
