@@ -6,10 +6,13 @@
 pub mod client;
 pub mod dingtalk;
 pub mod http;
+pub mod lark;
 pub mod layout;
 pub mod outcome;
 pub mod resolve;
+mod robot;
 pub mod text;
+pub mod wecom;
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
