@@ -55,32 +55,34 @@ fn without_secrets(text: &str, secrets: &[SecretString]) -> String {
 }
 
 /// How many bytes of the text spell the secret, if the text begins with it: as it is, percent-encoded (once or more
-/// often), or escaped as in JSON.
+/// often), or escaped as in JSON. A percent sign or backslash may stand for itself or begin an escape, so that each
+/// reading is tried.
 fn spelled(text: &[u8], secret: &[u8]) -> Option<usize> {
-    let mut at = 0;
-    for byte in secret {
-        at += spelled_byte(text.get(at..)?, *byte)?;
-    }
-    Some(at)
+    let by = |read: fn(&[u8], u8) -> Option<usize>| {
+        secret.iter().try_fold(0, |at, byte| Some(at + read(text.get(at..)?, *byte)?))
+    };
+    by(|text, byte| itself(text, byte).or_else(|| escaped(text, byte)))
+        .or_else(|| by(|text, byte| escaped(text, byte).or_else(|| itself(text, byte))))
 }
 
-fn spelled_byte(text: &[u8], byte: u8) -> Option<usize> {
-    let plain = match text {
+fn itself(text: &[u8], byte: u8) -> Option<usize> {
+    (text.first() == Some(&byte)).then_some(1)
+}
+
+fn escaped(text: &[u8], byte: u8) -> Option<usize> {
+    match text {
         [b'\\', b'u', b'0', b'0', high, low, ..] if hex(*high, *low) == Some(byte) => Some(6),
         [b'\\', escaped, ..] if *escaped == byte => Some(2),
-        [first, ..] if *first == byte => Some(1),
         [b'+', ..] if byte == b' ' => Some(1),
-        _ => None,
-    };
-    percent_encoded(text, byte).or(plain)
+        _ => percent_encoded(text, byte),
+    }
 }
 
 /// `%2F`; encoded once more, `%252F`; and so on.
 fn percent_encoded(text: &[u8], byte: u8) -> Option<usize> {
     let [b'%', rest @ ..] = text else { return None };
-    let more = rest.chunks_exact(2).take_while(|pair| pair == b"25").count();
-    // Of a percent sign itself, the last `25` is the value.
-    let more = if byte == b'%' { more.checked_sub(1)? } else { more };
+    // Of a percent sign, the first `25` is the value.
+    let more = if byte == b'%' { 0 } else { rest.chunks_exact(2).take_while(|pair| pair == b"25").count() };
     let value = rest.chunks_exact(2).nth(more)?;
     let [high, low] = value else { return None };
     (hex(*high, *low)? == byte).then_some(1 + 2 * more + 2)
