@@ -134,6 +134,11 @@ pub(super) fn title(message: &Message, most: usize) -> String {
     if title.is_empty() { "PAI Notification".to_owned() } else { title }
 }
 
+/// The text itself; the title, if there is nothing in it. Robots refuse an empty text.
+pub(super) fn filled(text: String, message: &Message) -> String {
+    if text.trim().is_empty() { title(message, 200) } else { text }
+}
+
 /// People to be mentioned, as many as there is room for; `around` is what a mention takes besides the name itself.
 pub(super) fn fitting(people: &[String], room: &mut usize, around: usize) -> Vec<String> {
     let people = people.iter().map(|who| one_line(who)).filter(|who| !who.is_empty());

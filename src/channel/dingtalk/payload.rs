@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::api::event_target::{DingTalkFormat, DingTalkMention};
 use crate::channel::Envelope;
 use crate::channel::layout::{Markup, Room, lay_out};
-use crate::channel::robot::{Plain, fitting, title};
+use crate::channel::robot::{Plain, filled, fitting, title};
 use crate::channel::text::escape;
 use crate::message::{Item, Link, Message};
 
@@ -40,7 +40,7 @@ pub(super) fn message(envelope: &Envelope<'_>, format: DingTalkFormat, mention: 
         }
         (DingTalkFormat::Text, _) => {
             let text = lay_out(message, &Plain, &marks, Room::json(MOST_TEXT, "\n"));
-            json!({"msgtype": "text", "text": {"content": text}, "at": at, "msgUuid": delivery_id})
+            json!({"msgtype": "text", "text": {"content": filled(text, message)}, "at": at, "msgUuid": delivery_id})
         }
     }
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::api::event_target::{WeComFormat, WeComMention};
 use crate::channel::layout::{Markup, Room, lay_out};
-use crate::channel::robot::{Plain, fitting, title};
+use crate::channel::robot::{Plain, filled, fitting};
 use crate::channel::text::escape;
 use crate::message::{Item, Link, Message, Tone};
 
@@ -12,10 +12,8 @@ use crate::message::{Item, Link, Message, Tone};
 const MOST_TEXT: usize = 2048;
 /// Most bytes of Markdown of either version.
 const MOST_MARKDOWN: usize = 4096;
-/// Most of the mentions in Markdown: beyond it, the last are left out.
-const MOST_MENTIONS: usize = 1024;
-/// Title that stands in for a text that is empty.
-const MOST_TITLE: usize = 200;
+/// Most of the mentions in Markdown, as many as a target may have; beyond it, the last are left out.
+const MOST_MENTIONS: usize = 1400;
 /// Everybody, in either list of a text.
 const ALL: &str = "@all";
 
@@ -68,11 +66,6 @@ fn kind(format: WeComFormat, mention: &WeComMention) -> Kind {
         WeComFormat::MarkdownV2 if user_ids.is_empty() => Kind::MarkdownV2,
         WeComFormat::Markdown | WeComFormat::MarkdownV2 => Kind::Markdown,
     }
-}
-
-/// The robot refuses an empty text.
-fn filled(content: String, message: &Message) -> String {
-    if content.trim().is_empty() { title(message, MOST_TITLE) } else { content }
 }
 
 /// The three colours that there are: green, grey and orange.
