@@ -12,6 +12,8 @@ mod golden;
 pub mod http;
 pub mod lark;
 pub mod layout;
+#[cfg(test)]
+mod manuals;
 pub mod outcome;
 pub mod resolve;
 mod robot;

@@ -145,6 +145,20 @@ pub(super) fn fitting(people: &[String], room: &mut usize, around: usize) -> Vec
     people.filter(|who| room.checked_sub(who.len() + around).inspect(|left| *room = *left).is_some()).collect()
 }
 
+/// One event of a digest in Markdown: its title leads to its subject.
+pub(super) fn markdown_item(bullet: &str, item: &Item, escape: fn(&str) -> String) -> String {
+    let title = escape(&item.title);
+    match &item.url {
+        Some(url) => format!("{bullet}{} [{title}]({})", item.time, escape::link_target(url)),
+        None => format!("{bullet}{} {title}", item.time),
+    }
+}
+
+/// A link in Markdown.
+pub(super) fn markdown_link(link: &Link) -> String {
+    format!("[{}]({})", link.label, escape::link_target(&link.url))
+}
+
 /// Text without markup, in which no name can mention anybody.
 pub(super) struct Plain;
 

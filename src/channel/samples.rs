@@ -113,3 +113,9 @@ pub(super) fn robots() -> Vec<Sample> {
 pub(super) fn endpoint() -> Sample {
     Sample { name: "http_cloudevent", target: target(spec("http", json!({}))) }
 }
+
+/// Why a target is not ready.
+pub(super) fn refusal(channel: &str, fields: Value) -> String {
+    let spec: EventTargetSpec = serde_json::from_value(spec(channel, fields)).unwrap();
+    resolve(&spec, &Surroundings::without_workspace(&Secrets)).unwrap_err().to_string()
+}

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::api::event_target::{DingTalkFormat, DingTalkMention};
 use crate::channel::Envelope;
 use crate::channel::layout::{Markup, Room, lay_out};
-use crate::channel::robot::{Plain, filled, fitting, title};
+use crate::channel::robot::{Plain, filled, fitting, markdown_item, markdown_link, title};
 use crate::channel::text::escape;
 use crate::message::{Item, Link, Message};
 
@@ -58,14 +58,10 @@ impl Markup for Markdown {
     }
 
     fn item(&self, item: &Item) -> String {
-        let title = escape::dingtalk(&item.title);
-        match &item.url {
-            Some(url) => format!("- {} [{title}]({})", item.time, escape::link_target(url)),
-            None => format!("- {} {title}", item.time),
-        }
+        markdown_item("- ", item, escape::dingtalk)
     }
 
     fn link(&self, link: &Link) -> String {
-        format!("[{}]({})", link.label, escape::link_target(&link.url))
+        markdown_link(link)
     }
 }

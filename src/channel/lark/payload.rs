@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::api::event_target::LarkMention;
 use crate::channel::layout::{Markup, Room, lay_out};
-use crate::channel::robot::{fitting, title};
+use crate::channel::robot::{fitting, markdown_item, title};
 use crate::channel::text::escape;
 use crate::message::{Item, Link, Message, Tone};
 
@@ -65,11 +65,7 @@ impl Markup for Markdown {
     }
 
     fn item(&self, item: &Item) -> String {
-        let title = escape::lark(&item.title);
-        match &item.url {
-            Some(url) => format!("- {} [{title}]({})", item.time, escape::link_target(url)),
-            None => format!("- {} {title}", item.time),
-        }
+        markdown_item("- ", item, escape::lark)
     }
 
     fn link(&self, _: &Link) -> String {

@@ -3,10 +3,9 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::channel::samples::{check_verdicts, facts, linked, sample};
+use crate::channel::samples::{check_verdicts, facts, linked, refusal, sample};
 use crate::message::{Body, Message, Tone};
 
-#[expect(clippy::needless_pass_by_value, reason = "reads better in the tables")]
 fn body(fields: Value, message: &Message) -> Value {
     sample("lark", fields).body(message)
 }
@@ -133,4 +132,17 @@ fn code_decides_or_the_status_code_of_older_replies_or_nothing() {
         (504, "", "transient", "504"),
     ];
     check_verdicts(sample("lark", json!({})).channel(), &table);
+}
+
+#[test]
+fn people_whom_a_custom_robot_cannot_mention_are_refused_with_their_place() {
+    for (who, expected) in [
+        (json!(["ou_1", "li@example.com"]), "spec.lark.mention.openIds[1]: is no open id"),
+        (json!(["+8613900000000"]), "spec.lark.mention.openIds[0]"),
+        (json!(["ou_1></at><at id=all"]), "spec.lark.mention.openIds[0]"),
+        (json!([""]), "spec.lark.mention.openIds[0]"),
+    ] {
+        let why = refusal("lark", json!({"mention": {"openIds": who}}));
+        assert!(why.starts_with(expected), "{why}");
+    }
 }

@@ -38,7 +38,7 @@ pub fn wecom(text: &str) -> String {
 pub fn lark(text: &str) -> String {
     each(text, |out, c, next| match c {
         '\\' | '`' | '*' | '_' | '[' | ']' | '(' | ')' | '#' | '!' | '|' | '~' | '<' | '>' | '&' | '$' => {
-            entity(out, c)
+            entity(out, c);
         }
         // `:OK:` would be an emoji, `12:00` is none.
         ':' if next.is_some_and(|next| next.is_ascii_alphabetic()) => entity(out, c),

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::api::event_target::{WeComFormat, WeComMention};
 use crate::channel::layout::{Markup, Room, lay_out};
-use crate::channel::robot::{Plain, filled, fitting};
+use crate::channel::robot::{Plain, filled, fitting, markdown_item, markdown_link};
 use crate::channel::text::escape;
 use crate::message::{Item, Link, Message, Tone};
 
@@ -96,14 +96,10 @@ impl Markup for Markdown {
     }
 
     fn item(&self, item: &Item) -> String {
-        let title = escape::wecom(&item.title);
-        match &item.url {
-            Some(url) => format!("{}{} [{title}]({})", self.bullet, item.time, escape::link_target(url)),
-            None => format!("{}{} {title}", self.bullet, item.time),
-        }
+        markdown_item(self.bullet, item, escape::wecom)
     }
 
     fn link(&self, link: &Link) -> String {
-        format!("[{}]({})", link.label, escape::link_target(&link.url))
+        markdown_link(link)
     }
 }

@@ -1,10 +1,9 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::channel::samples::{check_verdicts, facts, linked, sample};
+use crate::channel::samples::{check_verdicts, facts, linked, refusal, sample};
 use crate::message::{Body, Message, Tone};
 
-#[expect(clippy::needless_pass_by_value, reason = "reads better in the tables")]
 fn body(fields: Value, message: &Message) -> Value {
     sample("weCom", fields).body(message)
 }
@@ -132,4 +131,18 @@ fn the_key_is_the_secret() {
     let verdict = sample.channel().verdict(&Reply { status: 200, retry_after: None, body: words.into() });
     let kept = crate::channel::text::cleaned(verdict.message(), &sample.channel().secrets());
     assert_eq!(kept, "invalid key ***");
+}
+
+#[test]
+fn people_whom_wecom_cannot_know_are_refused_with_their_place() {
+    for (mention, expected) in [
+        (json!({"mobiles": ["13900000000", "+8613900000000"]}), "spec.weCom.mention.mobiles[1]: is no mobile number"),
+        (json!({"mobiles": [""]}), "spec.weCom.mention.mobiles[0]"),
+        (json!({"userIds": ["a b"]}), "spec.weCom.mention.userIds[0]: is no user id"),
+        (json!({"userIds": ["u1", "u2><@all"]}), "spec.weCom.mention.userIds[1]"),
+        (json!({"userIds": ["张三"]}), "spec.weCom.mention.userIds[0]"),
+    ] {
+        let why = refusal("weCom", json!({"mention": mention}));
+        assert!(why.starts_with(expected), "{why}");
+    }
 }
