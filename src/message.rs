@@ -6,6 +6,8 @@
 pub mod console;
 pub mod digest;
 pub mod locale;
+#[cfg(test)]
+pub(crate) mod samples;
 pub mod template;
 
 use crate::api::workspace::Locale;
