@@ -5,9 +5,11 @@
 
 pub mod client;
 pub mod dingtalk;
+pub mod email;
 pub mod http;
 pub mod layout;
 pub mod outcome;
+pub mod phone;
 pub mod resolve;
 pub mod text;
 
