@@ -26,6 +26,7 @@ use sha2::{Digest as _, Sha256};
 use super::address::{AddressPolicy, Refused};
 use super::{CONNECT, CallError, Reply, io_cause};
 use crate::api::workspace::SmtpSecurity;
+use crate::channel::text::one_line;
 
 /// A mail server.
 #[derive(Clone, Debug)]
@@ -152,10 +153,15 @@ impl Mail {
     /// The mail as it goes over the wire.
     #[must_use]
     pub fn encoded(&self) -> Vec<u8> {
-        let mut builder = lettre::Message::builder().from(self.from.clone()).to(self.to.clone());
+        // lettre stops at a control character in a name.
+        let on_one_line = |mailbox: &Mailbox| Mailbox {
+            name: mailbox.name.as_deref().map(one_line).filter(|name| !name.is_empty()),
+            email: mailbox.email.clone(),
+        };
+        let mut builder = lettre::Message::builder().from(on_one_line(&self.from)).to(on_one_line(&self.to));
         for (name, value) in &self.headers {
             let name = HeaderName::new_from_ascii_str(name);
-            builder = builder.raw_header(HeaderValue::new(name, value.clone()));
+            builder = builder.raw_header(HeaderValue::new(name, one_line(value)));
         }
         let parts = MultiPart::alternative()
             .boundary(self.boundary())
