@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart, SinglePart};
 use lettre::transport::smtp::authentication::{Credentials as Login, DEFAULT_MECHANISMS};
@@ -167,7 +168,11 @@ impl Mail {
             .boundary(self.boundary())
             .singlepart(SinglePart::plain(self.text.clone()))
             .singlepart(SinglePart::html(self.html.clone()));
-        #[expect(clippy::expect_used, reason = "a message lacks nothing but From and To, and both are there")]
+        #[expect(
+            clippy::expect_used,
+            clippy::missing_panics_doc,
+            reason = "a message lacks nothing but From and To, and both are there"
+        )]
         let message = builder.multipart(parts).expect("From and To");
         message.formatted()
     }
@@ -179,8 +184,8 @@ impl Mail {
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part);
         }
-        let digits: String = hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-        format!("pai_{digits}")
+        let first: [u8; 16] = hash.finalize().first_chunk().copied().unwrap_or_default();
+        format!("pai_{:032x}", u128::from_be_bytes(first))
     }
 }
 
@@ -190,8 +195,13 @@ impl std::fmt::Debug for Mail {
     }
 }
 
-/// Hands a mail to its server; the reply is the server's to the end of the data, or the one that ended it before.
-pub(super) async fn send(mail: Mail, policy: &AddressPolicy) -> Result<Reply, CallError> {
+/// Hands a mail to its server; the reply is the server's to the end of the data, or the one that ended it before. Boxed,
+/// since the exchange is much larger than an HTTP request's.
+pub(super) fn send(mail: Mail, policy: &AddressPolicy) -> BoxFuture<'_, Result<Reply, CallError>> {
+    Box::pin(exchange(mail, policy))
+}
+
+async fn exchange(mail: Mail, policy: &AddressPolicy) -> Result<Reply, CallError> {
     let encoded = mail.encoded();
     let patience = mail.server.patience;
     let begun = tokio::time::timeout(patience, begin(&mail, policy)).await;

@@ -58,8 +58,8 @@ fn thread(envelope: &Envelope<'_>) -> String {
         Body::Facts(_) | Body::Text(_) => &envelope.event.subject.uid,
     };
     let hash = Sha256::digest(format!("{}\n{uid}", envelope.workspace));
-    let digits: String = hash.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
-    format!("thread_{digits}")
+    let first: [u8; 16] = hash.first_chunk().copied().unwrap_or_default();
+    format!("thread_{:032x}", u128::from_be_bytes(first))
 }
 
 /// What an id may have in `Message-ID`.

@@ -19,12 +19,15 @@ use crate::channel::text::one_line;
 /// Longest time of one attempt, where the target does not say.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Each leg with its channel.
+type Channels = Vec<(Option<Leg>, Box<dyn Channel>)>;
+
 /// The channels of a target's contacts, in the order of [`legs`].
 pub(super) fn contacts(
     spec: &EventTargetSpec,
     contacts: &[Contact],
     around: &Surroundings<'_>,
-) -> Result<Vec<(Option<Leg>, Box<dyn Channel>)>, TargetError> {
+) -> Result<Channels, TargetError> {
     let none = MessageSettings::default();
     let timeout = spec.delivery.as_ref().and_then(|delivery| delivery.timeout).map_or(TIMEOUT, Duration::from);
     let gateways = Gateways { around, settings: around.settings.unwrap_or(&none), timeout };

@@ -41,7 +41,7 @@ fn secrets() -> Secrets {
 fn settings() -> Value {
     json!({
         "email": {"smtp": {"host": "smtp.corp.example", "from": "PAI <pai@corp.example>", "credentialsRef": {"name": "smtp"}}},
-        "textMessage": {"aliyun": {"endpoint": "dysmsapi.aliyuncs.com", "signName": "PAI", "templateCode": "SMS_1", "credentialsRef": {"name": "aliyun"}}},
+        "textMessage": {"aliyun": {"signName": "PAI", "templateCode": "SMS_1", "credentialsRef": {"name": "aliyun"}}},
         "voiceCall": {"aliyun": {"ttsCode": "TTS_1", "credentialsRef": {"name": "sts"}}},
     })
 }
@@ -51,9 +51,7 @@ fn all() -> Value {
             "methods": ["VoiceCall", "TextMessage", "Email"]}])
 }
 
-type Resolved = Vec<(Option<Leg>, Box<dyn Channel>)>;
-
-fn channels(contacts: &Value, settings: &Value) -> Result<Resolved, TargetError> {
+fn channels(contacts: &Value, settings: &Value) -> Result<Channels, TargetError> {
     let spec: EventTargetSpec = serde_json::from_value(json!({"contacts": contacts})).unwrap();
     let settings: MessageSettings = serde_json::from_value(settings.clone()).unwrap();
     let secrets = secrets();
@@ -137,131 +135,72 @@ fn a_sender_may_have_a_name_in_any_script() {
     }
 }
 
+fn assert_refused(contacts: &Value, settings: &Value, reason: Reason, text: &str) {
+    let error = channels(contacts, settings).unwrap_err();
+    assert_eq!(error.reason(), reason, "{error}");
+    assert!(error.to_string().contains(text), "{error}\n{text}");
+    for secret in ["p4ssw0rd", "s3cr3t", "LTAI"] {
+        assert!(!error.to_string().contains(secret), "{error}");
+    }
+}
+
 #[test]
-fn what_is_wrong_is_said_with_its_field_and_what_to_do() {
-    let with = |path: &str, value: Value| {
+fn a_method_that_the_workspace_has_no_gateway_for_says_what_is_missing() {
+    let of = |method: &str| json!([{"name": "a", "phone": "1", "email": "a", "methods": [method]}]);
+    for (method, settings, text) in [
+        ("VoiceCall", json!({}), "VoiceCall needs spec.messageSettings.voiceCall of Workspace vision"),
+        ("TextMessage", json!({}), "TextMessage needs spec.messageSettings.textMessage of Workspace vision"),
+        ("TextMessage", json!({"textMessage": {}}), "spec.messageSettings.textMessage.aliyun of"),
+        ("Email", json!({}), "Email needs spec.messageSettings.email of Workspace vision"),
+    ] {
+        assert_refused(&of(method), &settings, Reason::MessageSettingsMissing, text);
+    }
+}
+
+#[test]
+fn a_contact_that_cannot_be_reached_is_named_with_its_field_and_what_to_write() {
+    for (contact, text) in [
+        (json!({"phone": "12 34", "methods": ["TextMessage"]}), "phone: must be digits"),
+        (
+            json!({"phone": "+86139", "methods": ["VoiceCall"]}),
+            "phone: a mobile number in mainland China has 11 digits",
+        ),
+        (json!({"methods": ["VoiceCall"]}), "phone: VoiceCall and TextMessage need a phone"),
+        (json!({"methods": ["Email"]}), "email: Email needs an email"),
+        (json!({"email": "a@b.example\r\nRCPT TO:<x@y>", "methods": ["Email"]}), "email: must be one ASCII address"),
+        (json!({"email": "a@b.example, c@d.example", "methods": ["Email"]}), "email: must be one ASCII address"),
+        (json!({"email": "李@b.example", "methods": ["Email"]}), "email: must be one ASCII address"),
+    ] {
+        let mut contact = contact;
+        contact["name"] = json!("a");
+        let contacts = json!([all()[0], contact]);
+        assert_refused(&contacts, &settings(), Reason::InvalidSpec, &format!("spec.contacts[1].{text}"));
+    }
+}
+
+#[test]
+fn a_setting_that_cannot_be_used_is_named_with_its_workspace_and_what_to_write() {
+    use Reason::{InvalidSpec, SecretKeyMissing, SecretNotFound};
+    for (setting, value, reason, text) in [
+        ("email/smtp/credentialsRef", json!({"name": "gone"}), SecretNotFound, ": there is no Secret gone"),
+        ("email/smtp/credentialsRef", json!({"name": "half"}), SecretKeyMissing, "Secret half has no key password"),
+        ("email/smtp/from", json!("nobody"), InvalidSpec, ": must be an ASCII address"),
+        ("email/smtp/host", json!("smtp://a.example"), InvalidSpec, ": must be a host name"),
+        ("email/smtp/host", json!("a.example:25"), InvalidSpec, ": must be a host name"),
+        ("email/smtp/port", json!(0), InvalidSpec, ": must be a port"),
+        ("email/smtp/port", json!(-1), InvalidSpec, ": must be a port"),
+        ("email/smtp/caRef", json!({"name": "ca"}), InvalidSpec, ": key ca.crt of Secret ca holds no CA certificate"),
+        ("textMessage/aliyun/endpoint", json!("ftp://a.example"), InvalidSpec, ": must be a host"),
+        ("textMessage/aliyun/credentialsRef", json!({"name": "half"}), SecretKeyMissing, "no key accessKeySecret"),
+        ("textMessage/aliyun/credentialsRef", json!({"name": "odd"}), InvalidSpec, "key accessKeyId of Secret odd has"),
+        ("voiceCall/aliyun/credentialsRef", json!({"name": "gone"}), SecretNotFound, ": there is no Secret gone"),
+    ] {
         let mut settings = settings();
-        *settings.pointer_mut(path).unwrap() = value;
-        settings
-    };
-    let smtp = |key: &str, value: Value| {
-        let mut settings = settings();
-        settings["email"]["smtp"][key] = value;
-        settings
-    };
-    let contact = |phone: &str, email: &str, method: &str| json!([{"name": "a", "phone": phone, "email": email, "methods": [method]}]);
-    let ok = settings();
-    let aliyun = "/textMessage/aliyun";
-    let table = [
-        (
-            all(),
-            json!({}),
-            Reason::MessageSettingsMissing,
-            "spec.contacts[0]: VoiceCall needs spec.messageSettings.voiceCall of Workspace vision",
-        ),
-        (contact("1", "a@b.example", "Email"), json!({}), Reason::MessageSettingsMissing, "spec.messageSettings.email"),
-        (
-            contact("13900000000", "", "TextMessage"),
-            json!({"textMessage": {}}),
-            Reason::MessageSettingsMissing,
-            "spec.messageSettings.textMessage.aliyun",
-        ),
-        (
-            contact("12 34", "", "TextMessage"),
-            ok.clone(),
-            Reason::InvalidSpec,
-            "spec.contacts[0].phone: must be digits",
-        ),
-        (
-            contact("+86139", "", "VoiceCall"),
-            ok.clone(),
-            Reason::InvalidSpec,
-            "spec.contacts[0].phone: a mobile number in mainland China has 11 digits",
-        ),
-        (
-            json!([{"name": "a", "methods": ["VoiceCall"]}]),
-            ok.clone(),
-            Reason::InvalidSpec,
-            "spec.contacts[0].phone: VoiceCall and TextMessage need a phone",
-        ),
-        (
-            json!([{"name": "a", "methods": ["Email"]}]),
-            ok.clone(),
-            Reason::InvalidSpec,
-            "spec.contacts[0].email: Email needs an email",
-        ),
-        (
-            contact("", "a@b.example\r\nRCPT TO:<x@y>", "Email"),
-            ok.clone(),
-            Reason::InvalidSpec,
-            "spec.contacts[0].email: must be one ASCII address",
-        ),
-        (
-            contact("", "a@b.example, c@d.example", "Email"),
-            ok,
-            Reason::InvalidSpec,
-            "spec.contacts[0].email: must be one ASCII address",
-        ),
-        (
-            all(),
-            smtp("credentialsRef", json!({"name": "gone"})),
-            Reason::SecretNotFound,
-            "Workspace vision spec.messageSettings.email.smtp.credentialsRef: there is no Secret gone",
-        ),
-        (
-            all(),
-            smtp("credentialsRef", json!({"name": "half"})),
-            Reason::SecretKeyMissing,
-            "Secret half has no key password",
-        ),
-        (
-            all(),
-            smtp("from", json!("nobody")),
-            Reason::InvalidSpec,
-            "Workspace vision spec.messageSettings.email.smtp.from: must be",
-        ),
-        (all(), smtp("host", json!("smtp://a.example")), Reason::InvalidSpec, "email.smtp.host: must be a host name"),
-        (all(), smtp("host", json!("a.example:25")), Reason::InvalidSpec, "email.smtp.host: must be a host name"),
-        (all(), smtp("port", json!(0)), Reason::InvalidSpec, "email.smtp.port: must be a port"),
-        (all(), smtp("port", json!(-1)), Reason::InvalidSpec, "email.smtp.port: must be a port"),
-        (
-            all(),
-            smtp("caRef", json!({"name": "ca"})),
-            Reason::InvalidSpec,
-            "email.smtp.caRef: key ca.crt of Secret ca holds no CA certificate",
-        ),
-        (
-            all(),
-            with(&format!("{aliyun}/endpoint"), json!("ftp://a.example")),
-            Reason::InvalidSpec,
-            "textMessage.aliyun.endpoint: must be a host",
-        ),
-        (
-            all(),
-            with(&format!("{aliyun}/credentialsRef/name"), json!("half")),
-            Reason::SecretKeyMissing,
-            "textMessage.aliyun.credentialsRef: Secret half has no key accessKeySecret",
-        ),
-        (
-            all(),
-            with(&format!("{aliyun}/credentialsRef/name"), json!("odd")),
-            Reason::InvalidSpec,
-            "key accessKeyId of Secret odd has spaces",
-        ),
-        (
-            all(),
-            with("/voiceCall/aliyun/credentialsRef/name", json!("gone")),
-            Reason::SecretNotFound,
-            "spec.messageSettings.voiceCall.aliyun.credentialsRef",
-        ),
-    ];
-    for (contacts, settings, reason, text) in table {
-        let error = channels(&contacts, &settings).unwrap_err();
-        assert_eq!(error.reason(), reason, "{error}");
-        assert!(error.to_string().contains(text), "{error}\n{text}");
-        for secret in ["p4ssw0rd", "s3cr3t", "LTAI"] {
-            assert!(!error.to_string().contains(secret), "{error}");
-        }
+        let (parent, name) = setting.rsplit_once('/').unwrap();
+        settings.pointer_mut(&format!("/{parent}")).unwrap()[name] = value;
+        let field = format!("Workspace vision spec.messageSettings.{}", setting.replace('/', "."));
+        assert_refused(&all(), &settings, reason, &field);
+        assert_refused(&all(), &settings, reason, text);
     }
 }
 
