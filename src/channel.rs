@@ -7,6 +7,7 @@ pub mod client;
 #[cfg(test)]
 mod contract;
 pub mod dingtalk;
+pub mod email;
 #[cfg(test)]
 mod golden;
 pub mod http;
@@ -15,6 +16,7 @@ pub mod layout;
 #[cfg(test)]
 mod manuals;
 pub mod outcome;
+pub mod phone;
 pub mod resolve;
 mod robot;
 #[cfg(test)]
