@@ -68,7 +68,7 @@ impl Channel for DingTalk {
         let url = sign::signed(&self.webhook, self.signing_key.expose_secret(), envelope.now);
         let content_type = HeaderValue::from_static("application/json; charset=utf-8");
         let headers = vec![(header::CONTENT_TYPE, content_type)];
-        Outgoing::Http(Request { method: Method::POST, url, headers, body })
+        Outgoing::Http(Request { method: Method::POST, url, headers, body, tls: None, handshake: None })
     }
 
     fn probe(&self, envelope: &Envelope<'_>) -> Option<Outgoing> {

@@ -10,7 +10,7 @@ use super::*;
 fn client(allow: bool) -> Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let allow = if allow { vec!["127.0.0.0/8".parse().unwrap()] } else { Vec::new() };
-    Client::new(AddressPolicy { allow, deny: Vec::new() }).unwrap()
+    Client::with(AddressPolicy { allow, deny: Vec::new() }, Proxies::none()).unwrap()
 }
 
 fn request(url: &str) -> Outgoing {
@@ -19,6 +19,8 @@ fn request(url: &str) -> Outgoing {
         url: Url::parse(url).unwrap(),
         headers: Vec::new(),
         body: b"{}".to_vec(),
+        tls: None,
+        handshake: None,
     })
 }
 

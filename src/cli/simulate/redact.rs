@@ -25,7 +25,7 @@ pub(super) enum Secrecy {
 /// The request as it is to be shown.
 pub(super) fn shown(request: Request, secrets: &[SecretString], secrecy: Secrecy) -> ShownRequest {
     let headers = request.header_map();
-    let Request { method, mut url, headers: _, body } = request;
+    let Request { method, mut url, headers: _, body, tls: _, handshake: _ } = request;
     // Never sent.
     url.set_fragment(None);
     let hidden = match secrecy {
@@ -134,6 +134,8 @@ mod tests {
                 (HeaderName::from_static("x-team"), HeaderValue::from_static("vision")),
             ],
             body: body.as_bytes().to_vec(),
+            tls: None,
+            handshake: None,
         }
     }
 
