@@ -120,7 +120,8 @@ fn tls(error: &rustls::Error) -> Cause {
 
 fn certificate(error: &CertificateError) -> String {
     match error {
-        CertificateError::UnknownIssuer => {
+        // A CA that was made anew under its old name gives the second.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
             "the endpoint's certificate is from a CA that is not known here; name that CA in spec.http.tls.caRef of an \
              http target"
                 .to_owned()
@@ -147,6 +148,7 @@ const fn is_about_identity(alert: AlertDescription) -> bool {
             | AlertDescription::CertificateExpired
             | AlertDescription::CertificateUnknown
             | AlertDescription::UnknownCA
+            | AlertDescription::DecryptError
             | AlertDescription::AccessDenied
             | AlertDescription::CertificateRequired
     )
