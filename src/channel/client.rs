@@ -51,7 +51,7 @@ pub struct Request {
     /// How the connection is secured, if not in the machine's way.
     pub tls: Option<Tls>,
     /// What is asked of the receiver before the first request.
-    pub handshake: Option<Handshake>,
+    pub handshake: Option<Box<Handshake>>,
 }
 
 impl Request {
@@ -207,7 +207,7 @@ impl Client {
         let stage = || Stage { route, written: written.get() };
         let failed = |error: reqwest::Error| classify(&error, stage());
         let http = self.shared.pool.client(route, tls.as_ref(), now).map_err(failed)?;
-        if let Some(handshake) = &handshake
+        if let Some(handshake) = handshake.as_deref()
             && !self.shared.consents.holds(&url, handshake, now)
         {
             let asking = http.request(Handshake::METHOD, url.clone()).headers(handshake.header_map());
@@ -248,15 +248,13 @@ async fn within<T>(
     written: impl Fn() -> bool,
     call: impl Future<Output = Result<T, CallError>>,
 ) -> Result<T, CallError> {
-    match tokio::time::timeout(timeout, call).await {
-        Ok(result) => result,
-        Err(_) => {
-            let maybe_sent = written();
-            let what = if maybe_sent { "no complete reply" } else { "nothing could be sent" };
-            let message = format!("{what} within {:?}", kube::core::Duration::from(timeout));
-            Err(CallError { code: "Timeout", message, maybe_sent })
-        }
+    if let Ok(result) = tokio::time::timeout(timeout, call).await {
+        return result;
     }
+    let maybe_sent = written();
+    let what = if maybe_sent { "no complete reply" } else { "nothing could be sent" };
+    let message = format!("{what} within {:?}", kube::core::Duration::from(timeout));
+    Err(CallError { code: "Timeout", message, maybe_sent })
 }
 
 fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {

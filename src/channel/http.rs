@@ -153,7 +153,7 @@ impl Channel for Http {
             event_target::Method::Put => Method::PUT,
         };
         // An endpoint behind a gateway answers only who has credentials.
-        let handshake = self.origin.clone().map(|origin| Handshake { origin, headers: self.headers.clone() });
+        let handshake = self.origin.clone().map(|origin| Box::new(Handshake { origin, headers: self.headers.clone() }));
         Outgoing::Http(Request { method, url: self.webhook.clone(), headers, body, tls: self.tls.clone(), handshake })
     }
 

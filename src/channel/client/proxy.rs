@@ -106,7 +106,10 @@ fn parse(text: &str) -> Option<Url> {
 impl std::fmt::Debug for Proxies {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let host = |proxy: &Option<Url>| proxy.as_ref().and_then(Url::host_str).map(ToOwned::to_owned);
-        f.debug_struct("Proxies").field("http", &host(&self.http)).field("https", &host(&self.https)).finish()
+        f.debug_struct("Proxies")
+            .field("http", &host(&self.http))
+            .field("https", &host(&self.https))
+            .finish_non_exhaustive()
     }
 }
 

@@ -165,7 +165,7 @@ async fn a_request_that_got_no_connection_was_not_sent_however_the_time_ran_out(
     // Nobody answers the TLS handshake: the connection is there, but not for the request.
     let silent = async || {
         server(async |stream| {
-            tokio::time::sleep(Duration::from_secs(60)).await;
+            tokio::time::sleep(Duration::from_mins(1)).await;
             drop(stream);
         })
         .await

@@ -27,8 +27,10 @@ pub struct TlsParts {
 
 /// A target's TLS. Two that are made of the same parts are equal, and share connections.
 #[derive(Clone)]
-pub struct Tls {
-    config: Arc<ClientConfig>,
+pub struct Tls(Arc<Inner>);
+
+struct Inner {
+    config: ClientConfig,
     fingerprint: Fingerprint,
 }
 
@@ -110,21 +112,21 @@ impl Tls {
         };
         // As reqwest offers them where it makes the configuration itself: HTTP/2 if the endpoint has it.
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(Self { config: Arc::new(config), fingerprint: fingerprint(parts) })
+        Ok(Self(Arc::new(Inner { config, fingerprint: fingerprint(parts) })))
     }
 
     pub(super) fn config(&self) -> ClientConfig {
-        self.config.as_ref().clone()
+        self.0.config.clone()
     }
 
-    pub(super) const fn fingerprint(&self) -> Fingerprint {
-        self.fingerprint
+    pub(super) fn fingerprint(&self) -> Fingerprint {
+        self.0.fingerprint
     }
 }
 
 impl PartialEq for Tls {
     fn eq(&self, other: &Self) -> bool {
-        self.fingerprint == other.fingerprint
+        self.fingerprint() == other.fingerprint()
     }
 }
 

@@ -124,7 +124,7 @@ fn with_an_origin_every_message_and_the_question_before_it_carry_it() {
     let request = request(&asking, Body::Text(String::new()));
     assert_eq!(value(&request, "webhook-request-origin"), Some("notifier.example.com"));
     let expected = Handshake { origin: HeaderValue::from_static("notifier.example.com"), headers: asking.headers };
-    assert!(request.handshake == Some(expected));
+    assert!(request.handshake.as_deref() == Some(&expected));
 }
 
 #[test]

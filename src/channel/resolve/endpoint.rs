@@ -175,3 +175,6 @@ impl Headers<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,7 @@ fn asking(address: SocketAddr, path: &str) -> Outgoing {
     let own = vec![(header::AUTHORIZATION, HeaderValue::from_static("Bearer t0ken"))];
     request.headers.extend(own.clone());
     request.headers.push((HeaderName::from_static("webhook-request-origin"), origin.clone()));
-    request.handshake = Some(Handshake { origin, headers: own });
+    request.handshake = Some(Box::new(Handshake { origin, headers: own }));
     Outgoing::Http(request)
 }
 
