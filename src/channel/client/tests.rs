@@ -212,6 +212,8 @@ async fn a_kept_connection_that_was_closed_meanwhile_is_made_anew() {
         assert_eq!(reply.status, 204);
     }
     assert_eq!(receiver.lines(), ["POST / HTTP/1.1"; 3]);
+    let head = receiver.seen().remove(0).to_ascii_lowercase();
+    assert!(head.contains("\r\ncontent-length: 2\r\n") && !head.contains("transfer-encoding"), "{head}");
 }
 
 #[tokio::test]

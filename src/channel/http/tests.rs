@@ -245,3 +245,32 @@ fn of_a_url_from_a_secret_every_part_that_could_be_a_token_is_one() {
         assert_eq!(secrets, expected);
     }
 }
+
+#[test]
+fn the_requests_of_the_document_verify_with_its_key() {
+    let document = include_str!("../../../docs/channels/http.md");
+    let key = document.split(['\n', ' ']).find(|word| word.starts_with("whsec_")).unwrap();
+    let mut verified = 0;
+    for block in document.split("```http\n").skip(1).filter_map(|rest| rest.split("\n```").next()) {
+        let (head, body) = block.split_once("\n\n").unwrap();
+        let header = |name: &str| head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+        let (Some(id), Some(timestamp)) = (header("webhook-id"), header("webhook-timestamp")) else { continue };
+        // The document shows the longer one on many lines.
+        let one_line = if body.starts_with("{\"") { body.to_owned() } else { compact(body) };
+        let keys = SigningKey::parse_all(key).unwrap();
+        let signature = keys[0].signature(id, timestamp, one_line.as_bytes());
+        assert_eq!(header("webhook-signature"), Some(signature.as_str()), "{one_line}");
+        verified += 1;
+    }
+    assert_eq!(verified, 2);
+}
+
+/// JSON without the space around its marks; the order of the fields stays.
+fn compact(json: &str) -> String {
+    let mut in_text = false;
+    let kept = json.chars().filter(|c| {
+        in_text ^= *c == '"';
+        in_text || !c.is_whitespace()
+    });
+    kept.collect()
+}

@@ -148,14 +148,32 @@ async fn the_ca_the_name_and_the_spec_decide_which_certificate_is_accepted() {
 }
 
 #[tokio::test]
+async fn a_certificate_that_signs_itself_can_stand_in_place_of_a_ca() {
+    let authority = Authority::new();
+    let key = KeyPair::generate().unwrap();
+    let own = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
+    let parts = TlsParts { cas: Some(SecretString::from(own.pem())), ..TlsParts::default() };
+    let mut config = authority.server_config("localhost", false, BOTH);
+    config.cert_resolver = shown(&Pair { certificate: own.pem(), key: key.serialize_pem() });
+    let address = secured(config).await;
+    let reply = call_tls(&format!("https://localhost:{}/", address.port()), Some(&parts)).await.unwrap();
+    assert_eq!(reply.status, 200);
+}
+
+fn shown(pair: &Pair) -> Arc<rustls::sign::SingleCertAndKey> {
+    let provider = rustls::crypto::ring::default_provider();
+    let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).unwrap();
+    let key = provider.key_provider.load_private_key(key).unwrap();
+    let certified = rustls::sign::CertifiedKey::new(vec![der(&pair.certificate)], key);
+    Arc::new(rustls::sign::SingleCertAndKey::from(certified))
+}
+
+#[tokio::test]
 async fn a_certificate_that_has_expired_is_not_accepted_and_the_message_says_so() {
     let authority = Authority::new();
     let pair = authority.sign("localhost", |params| params.not_after = rcgen::date_time_ymd(2020, 1, 1));
     let mut config = authority.server_config("localhost", false, BOTH);
-    let provider = rustls::crypto::ring::default_provider();
-    let key = provider.key_provider.load_private_key(PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).unwrap());
-    let certified = rustls::sign::CertifiedKey::new(vec![der(&pair.certificate)], key.unwrap());
-    config.cert_resolver = Arc::new(rustls::sign::SingleCertAndKey::from(certified));
+    config.cert_resolver = shown(&pair);
     let address = secured(config).await;
     let parts = TlsParts { cas: Some(authority.pem()), ..TlsParts::default() };
     let error = call_tls(&format!("https://localhost:{}/", address.port()), Some(&parts)).await.unwrap_err();
