@@ -14,6 +14,9 @@ pub const REACHABLE: &str = "Reachable";
 /// `QuotaExceeded`: at least one of a rule's targets is over the workspace's quota.
 pub const QUOTA_EXCEEDED: &str = "QuotaExceeded";
 
+/// `ConsoleUrlValid`: the workspace's `consoleUrl` compiles; there only if it has one.
+pub const CONSOLE_URL_VALID: &str = "ConsoleUrlValid";
+
 macro_rules! reasons {
     ($($(#[doc = $doc:literal])+ $name:ident),+ $(,)?) => {
         /// Why a condition has the status that it has. The names are stable: scripts may match on them.
@@ -55,6 +58,8 @@ reasons! {
     InvalidSource,
     /// A template does not compile, or names a variable that does not exist.
     InvalidTemplate,
+    /// It compiles.
+    Valid,
     /// None of the rule's targets can be delivered to.
     NoActiveTarget,
     /// Targets over the quota are not delivered to.

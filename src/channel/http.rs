@@ -6,6 +6,7 @@ mod sign;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method, header};
+use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
@@ -92,19 +93,13 @@ impl Http {
         }
         for segment in self.webhook.path_segments().into_iter().flatten().filter(|segment| segment.len() >= shortest) {
             tokens.push(SecretString::from(segment));
-            let decoded = percent_decoded(segment);
+            let decoded = percent_decode_str(segment).decode_utf8_lossy();
             if decoded != segment {
-                tokens.push(SecretString::from(decoded));
+                tokens.push(SecretString::from(decoded.into_owned()));
             }
         }
         tokens
     }
-}
-
-fn percent_decoded(segment: &str) -> String {
-    // A form decodes `+` too, which is no space in a path.
-    let escaped = segment.replace('+', "%2B").replace('&', "%26").replace('=', "%3D");
-    url::form_urlencoded::parse(escaped.as_bytes()).map(|(name, _)| name.into_owned()).collect()
 }
 
 /// A team's own text as it is; a built-in one as lines.

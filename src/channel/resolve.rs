@@ -149,10 +149,13 @@ impl std::fmt::Display for Leg {
     }
 }
 
+/// A channel, and the leg that it is for.
+type Way = (Option<Leg>, Box<dyn Channel>);
+
 /// A target that can be delivered to.
 #[derive(Debug)]
 pub struct ResolvedTarget {
-    channels: Vec<(Option<Leg>, Box<dyn Channel>)>,
+    channels: Vec<Way>,
 }
 
 impl ResolvedTarget {

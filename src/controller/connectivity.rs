@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 use tokio::sync::Notify;
 
@@ -19,10 +19,11 @@ use crate::api::EventTarget;
 use crate::api::event_target::{ConnectivityTest, TestResult};
 use crate::api::names::TEST_ANNOTATION;
 use crate::api::workspace::Locale;
-use crate::channel::{self, Envelope, Outcome, ResolvedTarget};
+use crate::channel::{self, Channel, Envelope, Outcome, Rate, ResolvedTarget};
 use crate::cluster::clock::Clock;
 use crate::cluster::tasks::Tasks;
-use crate::delivery::targets::{TargetKey, TargetState};
+use crate::delivery::budget::{BudgetKey, Budgets, after};
+use crate::delivery::targets::{Recipient, TargetKey, TargetState};
 use crate::lifecycle::identity::delivery_id;
 use crate::lifecycle::{Event, Source, Subject, Transition};
 use crate::message::{Body, Fact, Message, Tone, locale};
@@ -45,6 +46,8 @@ pub(super) struct Testing {
     pub(super) http: channel::Client,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) tasks: Tasks,
+    /// What receivers take.
+    pub(super) budgets: Budgets,
     pub(super) changed: Arc<Notify>,
 }
 
@@ -66,6 +69,9 @@ impl Tests {
         let mut known = self.lock();
         known.retain(|key, acted| judgement.targets.get(key).is_some_and(|target| target.object.uid() == acted.uid));
         for (key, target) in &judgement.targets {
+            if !known.contains_key(key) {
+                restore(key, target, testing);
+            }
             let Some(request) = new_request(&target.object, known.get(key)) else { continue };
             let mut acted = Acted { uid: target.object.uid(), request: request.clone(), answer: None };
             match decide(target) {
@@ -81,6 +87,7 @@ impl Tests {
                         request,
                         resolved,
                         timeout: target.target.timeout,
+                        rate_per_minute: target.target.rate_per_minute,
                         workspace: workspace.map(WorkspaceVerdict::name).unwrap_or_default(),
                         locale: workspace.map(|workspace| workspace.workspace.spec.locale).unwrap_or_default(),
                     };
@@ -111,6 +118,18 @@ impl Tests {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<TargetKey, Acted>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A test that an operator before this one made counts against the budget, too.
+fn restore(key: &TargetKey, target: &TargetVerdict, testing: &Testing) {
+    let test = target.object.status.as_ref().and_then(|status| status.connectivity_test.as_ref());
+    let (Some(test), Some(channel)) = (test, target.target.state.channel(None)) else { return };
+    let sent =
+        test.result != TestResult::NotSupported && test.time > testing.clock.now() - SignedDuration::from_mins(1);
+    if sent && !channel.limits().rates.is_empty() {
+        let key = BudgetKey::of(channel, &Recipient { target: key.clone(), leg: None });
+        testing.budgets.with(&key, |budget| budget.restore(test.time, 1));
     }
 }
 
@@ -146,6 +165,7 @@ struct Test {
     request: String,
     resolved: Arc<ResolvedTarget>,
     timeout: Duration,
+    rate_per_minute: Option<u32>,
     workspace: String,
     locale: Locale,
 }
@@ -158,13 +178,57 @@ impl Test {
         let delivery_id = delivery_id(&event.id, &self.key.to_string());
         let envelope =
             Envelope { workspace: &self.workspace, event: &event, message: &message, delivery_id: &delivery_id, now };
-        let outcome = match self.resolved.channel(None) {
-            Some(channel) => channel::probe(channel, &testing.http, &envelope, self.timeout).await,
-            None => None,
+        let (result, message) = match self.resolved.channel(None) {
+            None => answer(None),
+            Some(channel) => {
+                if let Err(until) = self.take_from_budget(channel, testing).await {
+                    (TestResult::Failed, throttled(until))
+                } else {
+                    let envelope = Envelope { now: testing.clock.now(), ..envelope };
+                    let outcome = channel::probe(channel, &testing.http, &envelope, self.timeout).await;
+                    self.note_throttling(channel, outcome.as_ref(), testing);
+                    answer(outcome.as_ref())
+                }
+            }
         };
-        let (result, message) = answer(outcome.as_ref());
         tracing::info!(target = %self.key, result = ?result, "connectivity tested");
         ConnectivityTest { request: self.request.clone(), time: testing.clock.now(), result, message }
+    }
+
+    /// A test uses up what the receiver takes, and waits for its turn; not for the end of a silence that was asked for,
+    /// which is the error.
+    async fn take_from_budget(&self, channel: &dyn Channel, testing: &Testing) -> Result<(), Timestamp> {
+        let key = self.budget(channel);
+        let rates: Vec<Rate> =
+            channel.limits().rates.iter().copied().chain(self.rate_per_minute.map(Rate::per_minute)).collect();
+        loop {
+            let now = testing.clock.now();
+            let free = testing.budgets.with(&key, |budget| {
+                if let Some(until) = budget.silent_until(now) {
+                    return Err(until);
+                }
+                let free = budget.free_at(now, rates.iter().copied());
+                if free.is_none() && !rates.is_empty() {
+                    budget.spend(now);
+                }
+                Ok(free)
+            })?;
+            let Some(free) = free else { return Ok(()) };
+            let wait = Duration::try_from(free.duration_since(now)).unwrap_or(Duration::ZERO);
+            tokio::time::sleep(wait + Duration::from_millis(1)).await;
+        }
+    }
+
+    fn note_throttling(&self, channel: &dyn Channel, outcome: Option<&Outcome>, testing: &Testing) {
+        if let Some(Outcome::Throttled { retry_after, .. }) = outcome {
+            let pause = retry_after.unwrap_or_else(|| channel.limits().throttle_pause);
+            let until = after(testing.clock.now(), pause);
+            testing.budgets.with(&self.budget(channel), |budget| budget.silence(until));
+        }
+    }
+
+    fn budget(&self, channel: &dyn Channel) -> BudgetKey {
+        BudgetKey::of(channel, &Recipient { target: self.key.clone(), leg: None })
     }
 
     fn message(&self) -> Message {
@@ -195,6 +259,10 @@ impl Test {
             data: serde_json::Map::new(),
         }
     }
+}
+
+fn throttled(until: Timestamp) -> String {
+    format!("nothing was sent: the receiver asked for silence until {until:.0}; try again after that")
 }
 
 fn answer(outcome: Option<&Outcome>) -> (TestResult, String) {
@@ -263,6 +331,7 @@ mod tests {
             decide(&target::judge(
                 object(spec, Some("1"), None),
                 &channel::Surroundings::without_workspace(&SecretsOf::readable(Vec::new())),
+                &std::collections::HashMap::new(),
             ))
         };
         let Decision::Answer(result, message) = judged(http()) else { panic!("sent") };

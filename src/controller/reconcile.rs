@@ -24,7 +24,8 @@ use crate::channel;
 use crate::cluster::clock::Clock;
 use crate::cluster::tasks::Tasks;
 use crate::delivery::book::Summary;
-use crate::delivery::targets::{RuleTemplates, TargetKey, TargetTable};
+use crate::delivery::budget::Budgets;
+use crate::delivery::targets::{GoneTargets, TargetKey, TargetTable, Texts};
 use crate::outbox::recorder::FilterErrors;
 use crate::rules::Policy;
 
@@ -59,8 +60,12 @@ pub struct Controlling {
     pub policy: watch::Sender<Option<Arc<Policy>>>,
     /// Where the targets are published.
     pub targets: watch::Sender<Arc<TargetTable>>,
-    /// Where the rules' templates are published.
-    pub templates: watch::Sender<Arc<RuleTemplates>>,
+    /// Where what messages are made with is published.
+    pub texts: watch::Sender<Arc<Texts>>,
+    /// Targets whose receiver is gone for good; the controller adds those that an operator before it wrote down.
+    pub gone: watch::Sender<Arc<GoneTargets>>,
+    /// What receivers take: connectivity tests use it up, too.
+    pub budgets: Budgets,
     /// Where the retention of each namespace is published.
     pub retentions: watch::Sender<Arc<Retentions>>,
 }
@@ -92,6 +97,7 @@ pub async fn run(controlling: Controlling, stop: CancellationToken) {
     let asking = Asking { client, bindings, woken: bound, changed: changed.clone(), answers };
     controlling.tasks.background("access", access::run(asking));
     let mut leading = controlling.leading.clone();
+    let mut gone = controlling.gone.subscribe();
     let mut controller = Controller::new(controlling, stores, answered, &changed);
     tokio::select! {
         () = controller.prepare() => {}
@@ -101,11 +107,13 @@ pub async fn run(controlling: Controlling, stop: CancellationToken) {
     loop {
         // Before the judgement: leadership that comes during it makes another round.
         let _ = leading.borrow_and_update();
+        let _ = gone.borrow_and_update();
         controller.reconcile();
         tokio::select! {
             () = stop.cancelled() => return,
             () = changed.notified() => tokio::time::sleep(DEBOUNCE).await,
             Ok(()) = leading.changed() => {}
+            Ok(()) = gone.changed() => {}
             () = tokio::time::sleep(RESYNC) => {}
         }
     }
@@ -122,6 +130,7 @@ impl Controller {
             http: controlling.http.clone(),
             clock: controlling.clock.clone(),
             tasks: controlling.tasks.clone(),
+            budgets: controlling.budgets.clone(),
             changed: changed.clone(),
         };
         Self {
@@ -196,6 +205,7 @@ impl Controller {
             },
             access: self.access(answers),
             secrets: self.stores.secrets(),
+            gone: self.controlling.gone.borrow().as_ref().clone(),
             namespaces,
             operator: self.controlling.operator.clone(),
         }
@@ -214,9 +224,20 @@ impl Controller {
     }
 
     fn publish(&self, judgement: &Judgement) {
-        let Controlling { policy, targets, templates, retentions, .. } = &self.controlling;
+        let Controlling { policy, targets, texts, retentions, gone, .. } = &self.controlling;
         targets.send_replace(Arc::new(judgement.target_table()));
-        templates.send_replace(Arc::new(judgement.templates()));
+        texts.send_replace(Arc::new(judgement.texts()));
+        let recorded = judgement.gone();
+        gone.send_if_modified(|known| {
+            let new = recorded.iter().any(|(key, revision)| known.get(key) != Some(revision));
+            let vanished = known.keys().any(|key| !judgement.targets.contains_key(key));
+            if new || vanished {
+                let known = Arc::make_mut(known);
+                known.extend(recorded);
+                known.retain(|key, _| judgement.targets.contains_key(key));
+            }
+            new || vanished
+        });
         policy.send_replace(Some(Arc::new(judgement.policy())));
         let in_force = judgement.workspaces.iter().filter(|workspace| workspace.granted.is_some());
         let of = |workspace: &super::workspace::WorkspaceVerdict| {

@@ -9,17 +9,24 @@ use kube::ResourceExt as _;
 use kube::api::ObjectMeta;
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::edits::last_edit;
 use crate::api::EventTarget;
 use crate::api::condition::{READY, Reason, Verdict};
 use crate::api::event_target::EventTargetSpec;
-use crate::channel::resolve::{SecretError, SecretLookup, Surroundings, channel_name, quota_units, resolve};
-use crate::delivery::targets::{Target, TargetKey, TargetState};
-use crate::message::template;
+use crate::channel::resolve::{
+    ResolvedTarget, SecretError, SecretLookup, Surroundings, TargetError, channel_name, legs, quota_units, resolve,
+};
+use crate::delivery::targets::{GoneTargets, Target, TargetKey, TargetState};
+use crate::message::template::{self, CompiledTemplate, TemplateError};
 
 /// Longest time of one attempt, unless the target says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Age at which an event is given up, unless the target says otherwise.
 const MAX_AGE: Duration = Duration::from_hours(24);
+
+/// What a target says whose receiver is gone.
+const GONE: &str = "the receiver said that it is gone for good (HTTP 410); nothing more is sent until the target is \
+                    edited: give it the new URL, or delete it";
 
 /// An `EventTarget`, judged.
 pub(super) struct TargetVerdict {
@@ -38,12 +45,44 @@ impl TargetVerdict {
 }
 
 /// Judges one target.
-pub(super) fn judge(object: EventTarget, around: &Surroundings<'_>) -> TargetVerdict {
+pub(super) fn judge(object: EventTarget, around: &Surroundings<'_>, gone: &GoneTargets) -> TargetVerdict {
     let key = TargetKey { namespace: object.namespace().unwrap_or_default(), name: object.name_any() };
     let asked = Asked { inner: around.secrets, hasher: RefCell::new(DefaultHasher::new()) };
     let resolved = resolve(&object.spec, &Surroundings { secrets: &asked, ..*around });
     let template = object.spec.template.as_ref().map(template::compile).transpose();
-    let (state, ready, template) = match (resolved, template) {
+    let delivery = object.spec.delivery.clone().unwrap_or_default();
+    let mut hasher = asked.hasher.into_inner();
+    // The JSON form has every field of the spec, in a fixed order.
+    serde_json::to_string(&object.spec).unwrap_or_default().hash(&mut hasher);
+    if object.spec.contacts.is_some() {
+        serde_json::to_string(&around.settings).unwrap_or_default().hash(&mut hasher);
+    }
+    let revision = hasher.finish();
+    let (state, ready, template) = if is_gone(&object, &key, revision, gone) && !object.spec.suspend {
+        (TargetState::NotReady(GONE.to_owned()), Verdict::no(READY, Reason::Gone, GONE), None)
+    } else {
+        state_of(&object, resolved, template)
+    };
+    let target = Target {
+        state,
+        revision,
+        legs: legs(&object.spec),
+        edited: last_edit(&object.metadata, &["f:spec"]),
+        throttled_until: object.status.as_ref().and_then(|status| status.throttled_until),
+        template,
+        timeout: delivery.timeout.map_or(TIMEOUT, Duration::from),
+        max_age: delivery.max_age.map_or(MAX_AGE, Duration::from),
+        rate_per_minute: delivery.rate_per_minute.and_then(|rate| u32::try_from(rate).ok()),
+    };
+    TargetVerdict { channel: channel_name(&object.spec), object, key, target, ready }
+}
+
+fn state_of(
+    object: &EventTarget,
+    resolved: Result<ResolvedTarget, TargetError>,
+    template: Result<Option<CompiledTemplate>, TemplateError>,
+) -> (TargetState, Verdict, Option<Arc<CompiledTemplate>>) {
+    match (resolved, template) {
         // Whatever else is wrong: who suspends wants deliveries skipped, not kept waiting.
         _ if object.spec.suspend => {
             let message = "deliveries are skipped; set spec.suspend to false to go on";
@@ -64,23 +103,21 @@ pub(super) fn judge(object: EventTarget, around: &Surroundings<'_>) -> TargetVer
                 template.map(Arc::new),
             )
         }
-    };
-    let delivery = object.spec.delivery.clone().unwrap_or_default();
-    let mut hasher = asked.hasher.into_inner();
-    // The JSON form has every field of the spec, in a fixed order.
-    serde_json::to_string(&object.spec).unwrap_or_default().hash(&mut hasher);
-    if object.spec.contacts.is_some() {
-        serde_json::to_string(&around.settings).unwrap_or_default().hash(&mut hasher);
     }
-    let target = Target {
-        state,
-        revision: hasher.finish(),
-        template,
-        timeout: delivery.timeout.map_or(TIMEOUT, Duration::from),
-        max_age: delivery.max_age.map_or(MAX_AGE, Duration::from),
-        rate_per_minute: delivery.rate_per_minute.and_then(|rate| u32::try_from(rate).ok()),
-    };
-    TargetVerdict { channel: channel_name(&object.spec), object, key, target, ready }
+}
+
+/// Whether the receiver said that it is gone, and the target was not edited since. After a restart, the recorded
+/// condition says so.
+fn is_gone(object: &EventTarget, key: &TargetKey, revision: u64, gone: &GoneTargets) -> bool {
+    if let Some(known) = gone.get(key) {
+        return *known == revision;
+    }
+    let recorded = object.status.iter().flat_map(|status| &status.conditions);
+    recorded.into_iter().any(|condition| {
+        condition.type_ == READY
+            && condition.reason == Reason::Gone.as_str()
+            && condition.observed_generation == object.metadata.generation
+    })
 }
 
 /// A target that cannot be read. It is there all the same: deliveries to it wait.
@@ -91,6 +128,9 @@ pub(super) fn undecodable(metadata: ObjectMeta, error: &str) -> TargetVerdict {
     let target = Target {
         state: TargetState::NotReady(message.clone()),
         revision: 0,
+        legs: Vec::new(),
+        edited: None,
+        throttled_until: None,
         template: None,
         timeout: TIMEOUT,
         max_age: MAX_AGE,
@@ -144,11 +184,12 @@ mod tests {
 
     #[test]
     fn a_target_is_ready_only_with_its_secret_and_says_what_is_missing() {
-        let ready = judge(ding(), &Surroundings::without_workspace(&secrets("SECx")));
+        let ready = judge(ding(), &Surroundings::without_workspace(&secrets("SECx")), &GoneTargets::new());
         assert!(ready.ready.is_true() && matches!(ready.target.state, TargetState::Ready(_)));
-        let missing = judge(ding(), &Surroundings::without_workspace(&SecretsOf::readable(Vec::new())));
+        let missing =
+            judge(ding(), &Surroundings::without_workspace(&SecretsOf::readable(Vec::new())), &GoneTargets::new());
         assert_eq!(missing.ready.reason, Reason::SecretNotFound);
-        let unreadable = judge(ding(), &Surroundings::without_workspace(&SecretsOf::default()));
+        let unreadable = judge(ding(), &Surroundings::without_workspace(&SecretsOf::default()), &GoneTargets::new());
         assert_eq!(unreadable.ready.reason, Reason::SecretForbidden);
         assert!(matches!(unreadable.target.state, TargetState::NotReady(_)));
     }
@@ -156,7 +197,7 @@ mod tests {
     #[test]
     fn the_revision_changes_with_the_spec_and_with_the_secret_and_with_nothing_else() {
         let revision = |target: EventTarget, secret: &str| {
-            judge(target, &Surroundings::without_workspace(&secrets(secret))).target.revision
+            judge(target, &Surroundings::without_workspace(&secrets(secret)), &GoneTargets::new()).target.revision
         };
         let mut labelled = ding();
         labelled.metadata.labels = Some(BTreeMap::from([("a".to_owned(), "b".to_owned())]));
@@ -173,7 +214,7 @@ mod tests {
         let http = |more: Value| {
             let mut spec = json!({"http": {"webhook": {"url": "https://a.example"}}});
             spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-            judge(target(spec), &Surroundings::without_workspace(&SecretsOf::default()))
+            judge(target(spec), &Surroundings::without_workspace(&SecretsOf::default()), &GoneTargets::new())
         };
         let bad = http(json!({"template": {"body": "{{ nope }}"}}));
         assert_eq!(bad.ready.reason, Reason::InvalidTemplate);

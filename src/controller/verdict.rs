@@ -22,7 +22,8 @@ use crate::api::workspace::{EventBusReference, WorkspaceStatus};
 use crate::api::{EventBus, EventTarget, NoticeRule, Workspace};
 use crate::channel;
 use crate::delivery::book::Summary;
-use crate::delivery::targets::{RuleTemplates, TargetKey, TargetTable};
+use crate::delivery::targets::{GoneTargets, TargetKey, TargetTable, Texts};
+use crate::message::ConsoleUrl;
 use crate::rules::{Policy, WorkspacePolicy};
 
 /// Everything that is judged.
@@ -35,6 +36,8 @@ pub(super) struct World {
     pub(super) namespaces: HashSet<String>,
     pub(super) access: HashMap<String, Access>,
     pub(super) secrets: HashMap<String, SecretsOf>,
+    /// Targets whose receiver said that it is gone for good.
+    pub(super) gone: GoneTargets,
     pub(super) operator: String,
 }
 
@@ -63,7 +66,7 @@ pub(super) struct Tally<'a> {
 
 /// Judges everything.
 pub(super) fn judge(world: World, cache: &mut Cache) -> Judgement {
-    let World { workspaces, buses, targets, rules, undecodable, namespaces, access, secrets, operator } = world;
+    let World { workspaces, buses, targets, rules, undecodable, namespaces, access, secrets, gone, operator } = world;
     let around = Surroundings { namespaces: &namespaces, buses: &buses, access: &access, operator: &operator };
     let mut workspaces = workspace::judge_all(workspaces, &around);
     workspaces.extend(undecodable.workspaces.into_iter().map(|(meta, error)| workspace::undecodable(meta, &error)));
@@ -75,7 +78,7 @@ pub(super) fn judge(world: World, cache: &mut Cache) -> Judgement {
         let owner = by_namespace.get(&namespace).map(|owner| &owner.workspace);
         let workspace = owner.map(Workspace::name_any).unwrap_or_default();
         let settings = owner.and_then(|owner| owner.spec.message_settings.as_ref());
-        target::judge(object, &channel::Surroundings { secrets, workspace: &workspace, settings })
+        target::judge(object, &channel::Surroundings { secrets, workspace: &workspace, settings }, &gone)
     });
     let targets = targets.chain(undecodable.targets.into_iter().map(|(meta, error)| target::undecodable(meta, &error)));
     let targets: HashMap<TargetKey, TargetVerdict> = targets.map(|verdict| (verdict.key.clone(), verdict)).collect();
@@ -122,15 +125,24 @@ impl Judgement {
         self.targets.iter().map(|(key, verdict)| (key.clone(), verdict.target.clone())).collect()
     }
 
-    /// The rules' own templates.
-    pub(super) fn templates(&self) -> RuleTemplates {
-        self.rules
-            .iter()
-            .filter_map(|rule| {
-                let key = (rule.object.namespace().unwrap_or_default(), rule.object.name_any());
-                Some((key, rule.template.clone()?))
-            })
-            .collect()
+    /// What messages are made with, beside the targets' own texts.
+    pub(super) fn texts(&self) -> Texts {
+        let of_rule = |rule: &RuleVerdict| {
+            let key = (rule.object.namespace().unwrap_or_default(), rule.object.name_any());
+            Some((key, rule.template.clone()?))
+        };
+        let console = |workspace: &WorkspaceVerdict| {
+            let url = workspace.workspace.spec.console_url.as_deref()?;
+            Some((workspace.namespace.clone(), ConsoleUrl::compile(url).ok()?))
+        };
+        let owners = self.workspaces.iter().filter(|workspace| workspace.has_its_namespace());
+        Texts { rules: self.rules.iter().filter_map(of_rule).collect(), consoles: owners.filter_map(console).collect() }
+    }
+
+    /// Targets whose receiver is gone for good, each with its present revision.
+    pub(super) fn gone(&self) -> GoneTargets {
+        let gone = self.targets.values().filter(|target| target.ready.reason == Reason::Gone);
+        gone.map(|target| (target.key.clone(), target.target.revision)).collect()
     }
 }
 

@@ -8,10 +8,11 @@ use kube::ResourceExt as _;
 use kube::api::ObjectMeta;
 
 use super::edits::last_edit;
-use crate::api::condition::{ACCESS_GRANTED, ACTIVATED, READY, Reason, Verdict};
+use crate::api::condition::{ACCESS_GRANTED, ACTIVATED, CONSOLE_URL_VALID, READY, Reason, Verdict};
 use crate::api::names::{SERVICE_ROLE, WORKSPACE_LABEL, bus_name};
 use crate::api::workspace::WorkspaceSpec;
 use crate::api::{EventBus, Workspace};
+use crate::message::ConsoleUrl;
 
 /// What is known of a namespace's binding.
 #[derive(Clone, Debug)]
@@ -135,6 +136,7 @@ fn judge(workspace: Workspace, around: &Surroundings<'_>) -> WorkspaceVerdict {
         || Verdict::yes(READY, Reason::Ready, format!("events of namespace {namespace} are notified")),
         |verdict| Verdict::no(READY, verdict.reason, verdict.message.clone()),
     );
+    let console = workspace.spec.console_url.as_deref().map(judge_console);
     let ours = access.is_some_and(|access| is_ours(&access.binding, &name));
     WorkspaceVerdict {
         needs_bus: wants && exists && !has_bus,
@@ -145,7 +147,18 @@ fn judge(workspace: Workspace, around: &Surroundings<'_>) -> WorkspaceVerdict {
         namespace,
         activated,
         granted,
-        verdicts: vec![ready, activation, grant],
+        verdicts: [ready, activation, grant].into_iter().chain(console).collect(),
+    }
+}
+
+/// A console URL that does not compile costs messages their link, and nothing else.
+fn judge_console(url: &str) -> Verdict {
+    match ConsoleUrl::compile(url) {
+        Ok(_) => Verdict::yes(CONSOLE_URL_VALID, Reason::Valid, "messages link to their subjects"),
+        Err(error) => {
+            let what = error.to_string().replacen("template.consoleUrl", "spec.consoleUrl", 1);
+            Verdict::no(CONSOLE_URL_VALID, Reason::InvalidTemplate, format!("messages have no link: {what}"))
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use super::NoticeKey;
 use super::targets::TargetKey;
 use crate::api::event_target::{LastDelivery, LastOutcome};
 use crate::api::names::REDELIVER_ANNOTATION;
-use crate::api::notice::{DeliveryState, NoticeCounts, NoticeDelivery, NoticeStatus, Phase};
+use crate::api::notice::{DeliveryState, DeliveryStatus, NoticeCounts, NoticeDelivery, NoticeStatus, Phase};
 use crate::api::notice_rule::LastNotice;
 use crate::watch::stream::{Change, Watched};
 
@@ -211,11 +211,18 @@ impl Entry {
         };
         summary.namespaces.entry(key.namespace.clone()).or_default().add(whole);
         for delivery in &self.deliveries {
-            let status = self.status.deliveries.iter().find(|status| status.target == delivery.target);
-            let state = status.map_or(DeliveryState::Pending, |status| status.state);
+            let statuses: Vec<&DeliveryStatus> =
+                self.status.deliveries.iter().filter(|status| status.target == delivery.target).collect();
+            // What has no status yet waits.
+            let states: Vec<DeliveryState> = match statuses.as_slice() {
+                [] => vec![DeliveryState::Pending],
+                known => known.iter().map(|status| status.state).collect(),
+            };
             for rule in &delivery.rules {
                 let entry = summary.rules.entry((key.namespace.clone(), rule.clone())).or_default();
-                entry.notices.add(state);
+                for state in &states {
+                    entry.notices.add(*state);
+                }
                 if entry.last.as_ref().is_none_or(|last| (last.time, &last.name) < (self.time, &key.name)) {
                     entry.last = Some(LastNotice {
                         name: key.name.clone(),
@@ -227,21 +234,27 @@ impl Entry {
             }
             let target = TargetKey { namespace: key.namespace.clone(), name: delivery.target.clone() };
             let target = summary.targets.entry(target).or_default();
-            target.deliveries.add(state);
-            let Some((status, time)) = status.and_then(|status| Some((status, status.last_attempt_time?))) else {
-                continue;
-            };
-            if target.last.as_ref().is_none_or(|last| (last.time, &last.notice) < (time, &key.name)) {
-                let outcome = match status.state {
-                    DeliveryState::Pending => LastOutcome::Retrying,
-                    DeliveryState::Delivered => LastOutcome::Delivered,
-                    DeliveryState::Failed | DeliveryState::Skipped => LastOutcome::Failed,
-                };
-                let (code, message) = (status.code.clone(), status.message.clone());
-                target.last = Some(LastDelivery { time, notice: key.name.clone(), outcome, code, message });
+            for state in &states {
+                target.deliveries.add(*state);
+            }
+            for status in statuses {
+                let Some(time) = status.last_attempt_time else { continue };
+                if target.last.as_ref().is_none_or(|last| (last.time, &last.notice) < (time, &key.name)) {
+                    target.last = Some(last_delivery(&key.name, status, time));
+                }
             }
         }
     }
+}
+
+fn last_delivery(notice: &str, status: &DeliveryStatus, time: Timestamp) -> LastDelivery {
+    let outcome = match status.state {
+        DeliveryState::Pending => LastOutcome::Retrying,
+        DeliveryState::Delivered => LastOutcome::Delivered,
+        DeliveryState::Failed | DeliveryState::Skipped => LastOutcome::Failed,
+    };
+    let (code, message) = (status.code.clone(), status.message.clone());
+    LastDelivery { time, notice: notice.to_owned(), outcome, code, message }
 }
 
 fn entry(view: NoticeView) -> (NoticeKey, Entry) {

@@ -21,10 +21,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::NoticeKey;
 use super::book::{Book, NoticeView, Summary};
-use super::lane::Item;
+use super::budget::Budgets;
+use super::lane::Parcel;
 use super::metrics::DeliveryMetrics;
 use super::settle::Written;
-use super::targets::{RuleTemplates, TargetKey, TargetTable};
+use super::targets::{GoneTargets, Recipient, TargetKey, TargetTable, Texts};
 use crate::api::Notice;
 use crate::channel::{self, Outcome};
 use crate::cluster::clock::Clock;
@@ -55,8 +56,10 @@ pub struct Delivering {
     pub policy: watch::Receiver<Option<Arc<Policy>>>,
     /// Every target.
     pub targets: watch::Receiver<Arc<TargetTable>>,
-    /// Templates of rules.
-    pub templates: watch::Receiver<Arc<RuleTemplates>>,
+    /// Texts that messages are made with.
+    pub texts: watch::Receiver<Arc<Texts>>,
+    /// What receivers take; shared with connectivity tests.
+    pub budgets: Budgets,
     /// Whether this replica is the leader.
     pub leading: watch::Receiver<bool>,
     /// Notices that the outbox has stored.
@@ -67,6 +70,8 @@ pub struct Delivering {
     pub summary: watch::Sender<Arc<Summary>>,
     /// Where the throttled targets go.
     pub throttled: watch::Sender<Arc<std::collections::HashMap<TargetKey, Timestamp>>>,
+    /// Where the targets go whose receiver is gone for good.
+    pub gone: watch::Sender<Arc<GoneTargets>>,
     /// The book, for retention.
     pub book: Arc<std::sync::Mutex<Book>>,
     /// Metrics.
@@ -76,20 +81,29 @@ pub struct Delivering {
 /// What tasks report back.
 enum Report {
     /// An attempt has ended.
-    Attempted { target: TargetKey, item: Item, outcome: Outcome, took: Duration },
+    Attempted { recipient: Recipient, parcel: Parcel, digest: Option<String>, outcome: Outcome, took: Duration },
     /// A status is stored, or its Notice is gone.
     Written { key: NoticeKey, written: Written },
-    /// A stored Notice with open deliveries, found when taking over.
-    Found(Box<Notice>),
-    /// A Notice whose failed deliveries are to be tried again; the value of the annotation, if that asked for it.
-    Again { notice: Box<Notice>, request: Option<String> },
+    /// Every stored Notice, found when taking over.
+    Found(Vec<Notice>),
+    /// A Notice whose failed deliveries are to be tried again.
+    Again { notice: Box<Notice>, why: Why },
     /// Reading a Notice that is to be tried again failed or found nothing.
     AgainFailed(NoticeKey),
 }
 
+/// Why failed deliveries are tried again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Why {
+    /// Somebody asked for it by the annotation, which has this value.
+    Redeliver(String),
+    /// This target, by its name, was edited; others are left alone.
+    Mended(String),
+}
+
 /// Delivers until `stop` is cancelled; then lets what is on its way finish and be recorded.
 pub async fn run(delivering: Delivering, stop: CancellationToken) {
-    let Delivering { mut policy, mut targets, mut templates, mut leading, mut stored, mut changes, .. } = delivering;
+    let Delivering { mut policy, mut targets, mut texts, mut leading, mut stored, mut changes, .. } = delivering;
     let (reports, mut inbox) = mpsc::unbounded_channel();
     let mut dispatcher = Dispatcher::new(
         delivering.client,
@@ -99,14 +113,12 @@ pub async fn run(delivering: Delivering, stop: CancellationToken) {
         delivering.metrics,
         delivering.book,
         reports,
+        delivering.budgets,
+        delivering.gone,
     );
     let mut publish = tokio::time::interval(SUMMARY_EVERY);
     publish.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    dispatcher.in_force(
-        policy.borrow_and_update().clone(),
-        &targets.borrow_and_update(),
-        &templates.borrow_and_update(),
-    );
+    dispatcher.in_force(policy.borrow_and_update().clone(), &targets.borrow_and_update(), &texts.borrow_and_update());
     if *leading.borrow_and_update() {
         dispatcher.lead();
     }
@@ -118,11 +130,11 @@ pub async fn run(delivering: Delivering, stop: CancellationToken) {
             Some(report) = inbox.recv() => dispatcher.report(report),
             Some(notice) = stored.recv() => dispatcher.take_in(notice),
             Ok(()) = policy.changed() => dispatcher.in_force(
-                policy.borrow_and_update().clone(), &targets.borrow(), &templates.borrow()),
+                policy.borrow_and_update().clone(), &targets.borrow(), &texts.borrow()),
             Ok(()) = targets.changed() => dispatcher.in_force(
-                policy.borrow().clone(), &targets.borrow_and_update(), &templates.borrow()),
-            Ok(()) = templates.changed() => dispatcher.in_force(
-                policy.borrow().clone(), &targets.borrow(), &templates.borrow_and_update()),
+                policy.borrow().clone(), &targets.borrow_and_update(), &texts.borrow()),
+            Ok(()) = texts.changed() => dispatcher.in_force(
+                policy.borrow().clone(), &targets.borrow(), &texts.borrow_and_update()),
             Ok(()) = leading.changed() => if *leading.borrow_and_update() { dispatcher.lead() },
             Some(change) = changes.recv() => dispatcher.notice_change(change),
             _ = publish.tick() => dispatcher.publish(&delivering.summary, &delivering.throttled),
@@ -143,8 +155,8 @@ pub async fn run(delivering: Delivering, stop: CancellationToken) {
     }
 }
 
-/// Reads every stored Notice and reports them in the order of their events, so that one subject's open ones go out as
-/// they happened. Reads on until it has succeeded. One that does not decode is left out.
+/// Reads every stored Notice and reports them all at once, since together they say what receivers were sent lately; in
+/// the order of their events, so that one subject's open ones go out as they happened. Reads on until it has succeeded. One that does not decode is left out.
 async fn find_open(client: Client, reports: mpsc::UnboundedSender<Report>) {
     let api: Api<DeserializeGuard<Notice>> = Api::all(client);
     let mut found = loop {
@@ -157,9 +169,7 @@ async fn find_open(client: Client, reports: mpsc::UnboundedSender<Report>) {
         }
     };
     found.sort_by_key(|notice| (notice.spec.event.time, notice.spec.event.observed_time));
-    for notice in found {
-        let _ = reports.send(Report::Found(Box::new(notice)));
-    }
+    let _ = reports.send(Report::Found(found));
 }
 
 async fn list_all(api: &Api<DeserializeGuard<Notice>>) -> Result<Vec<Notice>, ApiError> {
@@ -185,13 +195,13 @@ async fn list_all(api: &Api<DeserializeGuard<Notice>>) -> Result<Vec<Notice>, Ap
 }
 
 /// Reads Notices that are to be tried again, a few at a time.
-async fn read_again(client: Client, keys: Vec<(NoticeKey, Option<String>)>, reports: mpsc::UnboundedSender<Report>) {
-    let read_one = |(key, request): (NoticeKey, Option<String>)| {
+async fn read_again(client: Client, keys: Vec<(NoticeKey, Why)>, reports: mpsc::UnboundedSender<Report>) {
+    let read_one = |(key, why): (NoticeKey, Why)| {
         let api: Api<Notice> = Api::namespaced(client.clone(), &key.namespace);
         let reports = reports.clone();
         async move {
             let report = match deadline::read(api.get_opt(&key.name)).await {
-                Ok(Some(notice)) => Report::Again { notice: Box::new(notice), request },
+                Ok(Some(notice)) => Report::Again { notice: Box::new(notice), why },
                 Ok(None) => Report::AgainFailed(key),
                 Err(error) => {
                     tracing::warn!(notice = %key, %error, "could not read a Notice that is to be tried again");

@@ -1,19 +1,24 @@
-//! A lane: what waits for one target, and what is tried when. Pure; the time is an argument.
+//! A lane: what waits for one recipient, and what is tried when. Pure; the time is an argument.
 //!
-//! Notices of one subject go out in order. A target that fails is tried with ever fewer messages until one gets through;
-//! then everything that waited for it goes at once. A message that alone fails does not hold up the others. Nothing goes
-//! out faster than the budget allows.
+//! Notices of one subject go out in order. A recipient that fails is tried with ever fewer messages until one gets
+//! through; then everything that waited goes at once. A message that alone fails does not hold up the others. Nothing
+//! goes out faster than the budget allows ([`super::budget`]): where more waits than a minute's budget can carry, all of
+//! it goes out as one digest.
 
 use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
+use super::budget::{Budget, after};
 use super::{NoticeKey, retry};
-use crate::channel::{Limits, Outcome};
+use crate::channel::{Limits, Outcome, Rate};
 
-/// The window of a budget.
-const WINDOW: SignedDuration = SignedDuration::from_secs(60);
+/// Longest pause of a lane that fails: a message waits for its own next try up to five minutes, but a recipient that
+/// comes back is found within this time, if there is anything else to try it with.
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+/// Longest silence after throttling replies that name no time.
+const LONGEST_SILENCE: Duration = Duration::from_mins(10);
 
 /// One delivery that waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +35,25 @@ pub struct Item {
     pub not_before: Option<Timestamp>,
     /// Whether an attempt ended without a reply: the receiver may have shown the message.
     pub in_doubt: bool,
+    /// Only to be sent alone: a digest with it was refused.
+    pub alone: bool,
+    /// The digest that may have been shown: it is repeated only as exactly the same one.
+    pub batch: Option<u64>,
+}
+
+/// What goes out as one message: one item, or several as a digest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parcel {
+    /// In order.
+    pub items: Vec<Item>,
+}
+
+impl Parcel {
+    /// Whether it is a digest.
+    #[must_use]
+    pub fn is_digest(&self) -> bool {
+        self.items.len() > 1
+    }
 }
 
 /// What a lane may do, by its channel and its target's settings.
@@ -37,17 +61,30 @@ pub struct Item {
 pub struct Rules {
     /// The channel's limits.
     pub limits: Limits,
-    /// Most messages a minute.
+    /// Most messages a minute, where the target says so; the channel's own limits hold all the same.
     pub rate_per_minute: Option<u32>,
     /// Age at which an event is given up.
     pub max_age: Duration,
 }
 
+impl Rules {
+    /// Every rate that holds.
+    pub fn rates(&self) -> impl Iterator<Item = Rate> {
+        self.limits.rates.iter().copied().chain(self.rate_per_minute.map(Rate::per_minute))
+    }
+
+    /// Whether there is any.
+    #[must_use]
+    pub const fn has_budget(&self) -> bool {
+        !self.limits.rates.is_empty() || self.rate_per_minute.is_some()
+    }
+}
+
 /// What a lane wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// Try this one now.
-    Send(Item),
+    /// Try this now.
+    Send(Parcel),
     /// This one is too old to be tried again.
     Expired(Item),
     /// Ask again at this time; `None`: when something changes.
@@ -70,23 +107,16 @@ pub enum Step {
 pub struct Lane {
     waiting: VecDeque<Item>,
     in_flight: HashSet<Box<str>>,
-    /// Attempts of the last minute.
-    sent: VecDeque<Timestamp>,
     paused_until: Option<Timestamp>,
-    throttled: bool,
     failures: u32,
+    throttles: u32,
+    batches: u64,
 }
 
 impl Lane {
     /// Queues a delivery behind the others.
     pub fn push(&mut self, item: Item) {
         self.waiting.push_back(item);
-    }
-
-    /// Takes an attempt of the past into the budget, as a restart finds it on the stored Notices.
-    pub fn restore(&mut self, sent: Timestamp) {
-        let at = self.sent.partition_point(|&earlier| earlier <= sent);
-        self.sent.insert(at, sent);
     }
 
     /// How many wait.
@@ -107,12 +137,6 @@ impl Lane {
         self.waiting.is_empty() && self.in_flight.is_empty()
     }
 
-    /// Until when the receiver asked for silence.
-    #[must_use]
-    pub fn throttled_until(&self) -> Option<Timestamp> {
-        self.paused_until.filter(|_| self.throttled)
-    }
-
     /// Takes out what waits, as when the target is suspended or gone.
     pub fn drain(&mut self) -> Vec<Item> {
         self.waiting.drain(..).collect()
@@ -121,8 +145,8 @@ impl Lane {
     /// The target was mended: what waits is tried at once.
     pub fn mended(&mut self) {
         self.paused_until = None;
-        self.throttled = false;
         self.failures = 0;
+        self.throttles = 0;
         self.waiting.iter_mut().for_each(|item| item.not_before = None);
     }
 
@@ -138,13 +162,15 @@ impl Lane {
         self.waiting.iter().map(|item| after(item.recorded, max_age)).min()
     }
 
-    /// An item that was to be sent is not: its Notice was removed.
-    pub fn forget(&mut self, item: &Item) {
-        self.in_flight.remove(&item.subject);
+    /// A parcel that was to be sent is not: its Notices were removed.
+    pub fn forget(&mut self, parcel: &Parcel) {
+        for item in &parcel.items {
+            self.in_flight.remove(&item.subject);
+        }
     }
 
     /// What to do now.
-    pub fn next(&mut self, now: Timestamp, rules: &Rules) -> Next {
+    pub fn next(&mut self, now: Timestamp, rules: &Rules, budget: &mut Budget) -> Next {
         if let Some(item) = self.expired(now, rules.max_age) {
             return Next::Expired(item);
         }
@@ -152,20 +178,43 @@ impl Lane {
         if self.waiting.is_empty() || self.in_flight.len() >= concurrency {
             return Next::Wait(None);
         }
-        if let Some(until) = self.paused_until {
-            if now < until {
-                return Next::Wait(Some(self.or_expiry(until, rules.max_age)));
-            }
-            self.paused_until = None;
-            self.throttled = false;
+        if let Some(until) = self.paused_until.filter(|until| now < *until) {
+            return Next::Wait(Some(self.or_expiry(until, rules.max_age)));
         }
-        if let Some(free) = self.budget_free_at(now, rules.rate_per_minute) {
+        self.paused_until = None;
+        if let Some(free) = budget.free_at(now, rules.rates()) {
             return Next::Wait(Some(self.or_expiry(free, rules.max_age)));
         }
-        self.first_sendable(now, rules.max_age)
+        let parcel = match self.digest(now, rules, budget) {
+            Some(parcel) => parcel,
+            None => match self.first_sendable(now) {
+                Ok(item) => self.with_its_batch(item),
+                Err(earliest) => return Next::Wait(earliest.map(|time| self.or_expiry(time, rules.max_age))),
+            },
+        };
+        self.in_flight.extend(parcel.items.iter().map(|item| item.subject.clone()));
+        if rules.has_budget() {
+            budget.spend(now);
+        }
+        Next::Send(parcel)
     }
 
-    fn first_sendable(&mut self, now: Timestamp, max_age: Duration) -> Next {
+    /// Everything that can be told together, if it is more than the budget carries within a minute.
+    fn digest(&mut self, now: Timestamp, rules: &Rules, budget: &mut Budget) -> Option<Parcel> {
+        if !rules.limits.digest || !self.in_flight.is_empty() {
+            return None;
+        }
+        let fits = |item: &Item| !item.alone && item.batch.is_none() && item.not_before.is_none_or(|time| time <= now);
+        let count = self.waiting.iter().filter(|item| fits(item)).count();
+        if count < 2 || count <= budget.room_ahead(now, rules.rates()) {
+            return None;
+        }
+        let (items, others): (VecDeque<Item>, _) = self.waiting.drain(..).partition(fits);
+        self.waiting = others;
+        Some(Parcel { items: items.into() })
+    }
+
+    fn first_sendable(&mut self, now: Timestamp) -> Result<Item, Option<Timestamp>> {
         let mut passed: HashSet<&str> = HashSet::new();
         let mut earliest: Option<Timestamp> = None;
         let mut found = None;
@@ -182,79 +231,125 @@ impl Lane {
                 Some(time) => earliest = Some(earliest.map_or(time, |known| known.min(time))),
             }
         }
-        match found.and_then(|at| self.waiting.remove(at)) {
-            Some(item) => {
-                self.in_flight.insert(item.subject.clone());
-                self.sent.push_back(now);
-                Next::Send(item)
-            }
-            None => Next::Wait(earliest.map(|time| self.or_expiry(time, max_age))),
-        }
+        found.and_then(|at| self.waiting.remove(at)).ok_or(earliest)
     }
 
-    /// An attempt has ended.
-    pub fn finished(&mut self, mut item: Item, outcome: &Outcome, now: Timestamp, limits: &Limits) -> Step {
-        self.in_flight.remove(&item.subject);
-        item.attempts = item.attempts.saturating_add(1);
+    /// An item alone, or the whole digest that it was part of when nobody answered.
+    fn with_its_batch(&mut self, item: Item) -> Parcel {
+        let Some(batch) = item.batch else { return Parcel { items: vec![item] } };
+        let (mut items, others): (VecDeque<Item>, _) =
+            self.waiting.drain(..).partition(|other| other.batch == Some(batch));
+        self.waiting = others;
+        items.push_front(item);
+        Parcel { items: items.into() }
+    }
+
+    /// An attempt has ended: what that means for each item of the parcel.
+    pub fn finished(
+        &mut self,
+        parcel: Parcel,
+        outcome: &Outcome,
+        now: Timestamp,
+        limits: &Limits,
+        budget: &mut Budget,
+    ) -> Vec<(Item, Step)> {
+        self.forget(&parcel);
+        let is_digest = parcel.is_digest();
+        let mut items = parcel.items;
+        for item in &mut items {
+            item.attempts = item.attempts.saturating_add(1);
+        }
+        if !matches!(outcome, Outcome::Throttled { .. }) {
+            self.throttles = 0;
+        }
         match outcome {
             Outcome::Delivered { .. } => {
                 self.got_through();
-                Step::Delivered
+                all(items, Step::Delivered)
             }
             Outcome::Permanent { .. } | Outcome::Gone { .. } => {
-                // The receiver answered: it is the message that it refuses.
+                // The receiver answered: it is the message that it refuses. Of a digest, one part may be to blame.
                 self.got_through();
-                Step::Failed
+                if is_digest { self.send_alone(items, now) } else { all(items, Step::Failed) }
             }
             Outcome::Throttled { retry_after, .. } => {
-                let until = after(now, retry_after.unwrap_or(limits.throttle_pause));
-                self.paused_until = Some(until);
-                self.throttled = true;
-                self.waiting.push_front(item);
-                Step::Retry(until)
+                self.throttles = self.throttles.saturating_add(1);
+                let until = after(now, retry_after.unwrap_or_else(|| self.silence(limits.throttle_pause)));
+                budget.silence(until);
+                self.put_back(&items);
+                all(items, Step::Retry(until))
             }
-            Outcome::Ambiguous { .. } if !limits.idempotent && item.in_doubt => Step::Failed,
+            Outcome::Ambiguous { .. } if !limits.idempotent && items.iter().any(|item| item.in_doubt) => {
+                all(items, Step::Failed)
+            }
+            Outcome::Ambiguous { .. } | Outcome::Transient { .. } if is_last(&items, limits) => {
+                all(items, Step::Failed)
+            }
             Outcome::Ambiguous { .. } => {
-                item.in_doubt = true;
-                self.try_again(item, now)
+                let batch = is_digest.then(|| {
+                    self.batches += 1;
+                    self.batches
+                });
+                for item in &mut items {
+                    item.in_doubt = true;
+                    item.batch = batch.or(item.batch);
+                }
+                self.try_again(items, now)
             }
-            Outcome::Transient { .. } => self.try_again(item, now),
+            Outcome::Transient { .. } => {
+                // What is known not to have been shown may be told in another company.
+                items.iter_mut().filter(|item| !item.in_doubt).for_each(|item| item.batch = None);
+                self.try_again(items, now)
+            }
         }
     }
 
-    fn try_again(&mut self, mut item: Item, now: Timestamp) -> Step {
+    /// Grows where throttling goes on, up to ten minutes.
+    fn silence(&self, first: Duration) -> Duration {
+        first.saturating_mul(1 << self.throttles.saturating_sub(1).min(10)).min(first.max(LONGEST_SILENCE))
+    }
+
+    fn put_back(&mut self, items: &[Item]) {
+        for item in items.iter().rev() {
+            self.waiting.push_front(item.clone());
+        }
+    }
+
+    fn send_alone(&mut self, mut items: Vec<Item>, now: Timestamp) -> Vec<(Item, Step)> {
+        for item in &mut items {
+            item.alone = true;
+            item.batch = None;
+        }
+        self.put_back(&items);
+        all(items, Step::Retry(now))
+    }
+
+    fn try_again(&mut self, mut items: Vec<Item>, now: Timestamp) -> Vec<(Item, Step)> {
         self.failures = self.failures.saturating_add(1);
-        let lane = after(now, retry::pause(self.failures, &item.notice));
-        let own = after(now, retry::pause(item.attempts, &item.notice));
+        let seed = items.first().map(|item| item.notice.clone());
+        let lane = after(now, retry::pause(self.failures, &seed).min(LONGEST_PAUSE));
         self.paused_until = Some(self.paused_until.map_or(lane, |until| until.max(lane)));
-        item.not_before = Some(own);
-        // Its whole subject goes behind the others, so that they have their turn first.
-        let (own_subject, others) = self.waiting.drain(..).partition(|other| other.subject == item.subject);
-        self.waiting = others;
-        self.waiting.push_back(item);
-        self.waiting.extend::<VecDeque<Item>>(own_subject);
-        Step::Retry(own.max(lane))
+        if let [item] = items.as_mut_slice() {
+            let own = after(now, retry::pause(item.attempts, &item.notice));
+            item.not_before = Some(own);
+            // Its whole subject goes behind the others, so that they have their turn first.
+            let (own_subject, others) = self.waiting.drain(..).partition(|other| other.subject == item.subject);
+            self.waiting = others;
+            self.waiting.push_back(item.clone());
+            self.waiting.extend::<VecDeque<Item>>(own_subject);
+            return all(items, Step::Retry(own.max(lane)));
+        }
+        self.put_back(&items);
+        all(items, Step::Retry(lane))
     }
 
     fn got_through(&mut self) {
         if self.failures > 1 {
-            // It was the target, not one message: what waited for it goes now.
+            // It was the recipient, not one message: what waited for it goes now.
             self.waiting.iter_mut().for_each(|item| item.not_before = None);
         }
-        if self.failures > 0 && !self.throttled {
-            self.paused_until = None;
-        }
+        self.paused_until = None;
         self.failures = 0;
-    }
-
-    /// When the budget has room again; `None` if it has now.
-    fn budget_free_at(&mut self, now: Timestamp, rate: Option<u32>) -> Option<Timestamp> {
-        while self.sent.front().is_some_and(|&sent| now.duration_since(sent) >= WINDOW) {
-            self.sent.pop_front();
-        }
-        let rate = usize::try_from(rate?).unwrap_or(usize::MAX).max(1);
-        let excess = self.sent.len().checked_sub(rate)?;
-        self.sent.get(excess).map(|sent| after(*sent, WINDOW.unsigned_abs()))
     }
 
     /// The given time, or the one at which the oldest item has to be given up, if that is sooner.
@@ -263,12 +358,16 @@ impl Lane {
     }
 }
 
-fn age(item: &Item, now: Timestamp) -> Duration {
-    Duration::try_from(now.duration_since(item.recorded)).unwrap_or(Duration::ZERO)
+fn all(items: Vec<Item>, step: Step) -> Vec<(Item, Step)> {
+    items.into_iter().map(|item| (item, step)).collect()
 }
 
-fn after(time: Timestamp, pause: Duration) -> Timestamp {
-    SignedDuration::try_from(pause).ok().and_then(|pause| time.checked_add(pause).ok()).unwrap_or(Timestamp::MAX)
+fn is_last(items: &[Item], limits: &Limits) -> bool {
+    limits.most_attempts.is_some_and(|most| items.iter().any(|item| item.attempts >= most))
+}
+
+fn age(item: &Item, now: Timestamp) -> Duration {
+    Duration::try_from(now.duration_since(item.recorded)).unwrap_or(Duration::ZERO)
 }
 
 #[cfg(test)]

@@ -38,6 +38,8 @@ pub struct DeliveryMetrics {
     pub attempt_seconds: Histogram,
     /// Seconds from a transition seen to its message accepted.
     pub latency: Histogram,
+    /// Attempts that carried a digest.
+    pub digests: Counter,
     /// Status writes that failed and were tried again.
     pub write_faults: Counter,
 }
@@ -51,6 +53,7 @@ impl Default for DeliveryMetrics {
             live: Gauge::default(),
             attempt_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 16)),
             latency: Histogram::new(exponential_buckets(0.001, 2.0, 20)),
+            digests: Counter::default(),
             write_faults: Counter::default(),
         }
     }
@@ -69,6 +72,7 @@ impl DeliveryMetrics {
             "Seconds from a transition seen to its message accepted",
             self.latency.clone(),
         );
+        registry.register("digests", "Attempts that carried a digest of several events", self.digests.clone());
         registry.register("status_write_faults", "Status writes that failed", self.write_faults.clone());
     }
 }

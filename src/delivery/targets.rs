@@ -4,7 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::channel::ResolvedTarget;
+use jiff::Timestamp;
+
+use crate::channel::{Channel, Leg, ResolvedTarget};
+use crate::message::ConsoleUrl;
 use crate::message::template::CompiledTemplate;
 
 /// Namespace and name of an `EventTarget`.
@@ -22,6 +25,24 @@ impl std::fmt::Display for TargetKey {
     }
 }
 
+/// Who gets a message: a target, or one contact of it by one method.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Recipient {
+    /// The target.
+    pub target: TargetKey,
+    /// The contact and the method, where the target has contacts.
+    pub leg: Option<Leg>,
+}
+
+impl std::fmt::Display for Recipient {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.leg {
+            Some(leg) => write!(f, "{}/{leg}", self.target),
+            None => self.target.fmt(f),
+        }
+    }
+}
+
 /// Whether a target can be delivered to.
 #[derive(Clone, Debug)]
 pub enum TargetState {
@@ -33,6 +54,17 @@ pub enum TargetState {
     NotReady(String),
 }
 
+impl TargetState {
+    /// The channel of a recipient, if the target is ready and has such a leg.
+    #[must_use]
+    pub fn channel(&self, leg: Option<&Leg>) -> Option<&dyn Channel> {
+        match self {
+            Self::Ready(resolved) => resolved.channel(leg),
+            Self::Suspended | Self::NotReady(_) => None,
+        }
+    }
+}
+
 /// One target.
 #[derive(Clone, Debug)]
 pub struct Target {
@@ -40,6 +72,12 @@ pub struct Target {
     pub state: TargetState,
     /// Changes whenever its spec or one of its Secrets does: failed and waiting deliveries then get a new try.
     pub revision: u64,
+    /// Every way to every contact; none for a target without contacts.
+    pub legs: Vec<Leg>,
+    /// When its spec was last edited.
+    pub edited: Option<Timestamp>,
+    /// Until when the receiver asked for silence, as an operator before this one wrote it down.
+    pub throttled_until: Option<Timestamp>,
     /// Own text.
     pub template: Option<Arc<CompiledTemplate>>,
     /// Longest time of one attempt.
@@ -53,5 +91,14 @@ pub struct Target {
 /// Every target of every workspace in force.
 pub type TargetTable = HashMap<TargetKey, Target>;
 
-/// Templates of rules, by namespace and rule.
-pub type RuleTemplates = HashMap<(String, String), Arc<CompiledTemplate>>;
+/// Texts that messages are made with, beside those of the targets.
+#[derive(Clone, Debug, Default)]
+pub struct Texts {
+    /// Own texts of rules, by namespace and rule.
+    pub rules: HashMap<(String, String), Arc<CompiledTemplate>>,
+    /// Where the subjects of each namespace can be looked at.
+    pub consoles: HashMap<String, ConsoleUrl>,
+}
+
+/// Targets whose receiver said that it is gone for good, each with the revision that was told so.
+pub type GoneTargets = HashMap<TargetKey, u64>;

@@ -1,5 +1,6 @@
 //! The `CloudEvents` 1.0 form of an event, in the JSON format and in the two HTTP modes.
 
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -77,26 +78,12 @@ impl CloudEvent {
     }
 }
 
-/// A header's value: space, `"`, `%` and all that is outside of U+0021 to U+007E as percent-encoded UTF-8 (the HTTP
-/// binding, section 3.1.3.2).
-fn percent_encoded(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'"' | b'%' => push_encoded(&mut out, byte),
-            0x21..=0x7e => out.push(char::from(byte)),
-            _ => push_encoded(&mut out, byte),
-        }
-    }
-    out
-}
+/// What a header cannot hold as it is: space, `"`, `%` and all that is outside of U+0021 to U+007E (the HTTP binding,
+/// section 3.1.3.2).
+const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
 
-fn push_encoded(out: &mut String, byte: u8) {
-    out.push('%');
-    for half in [byte >> 4, byte & 0xf] {
-        let digit = char::from_digit(u32::from(half), 16).unwrap_or_default();
-        out.push(digit.to_ascii_uppercase());
-    }
+fn percent_encoded(text: &str) -> String {
+    utf8_percent_encode(text, ENCODED).to_string()
 }
 
 #[cfg(test)]

@@ -17,8 +17,9 @@ use crate::cluster::leader::{self, Candidate, LeadershipLost};
 use crate::cluster::tasks::Tasks;
 use crate::controller::{self, Controlling, retention};
 use crate::delivery::book::{self, Book, Summary};
+use crate::delivery::budget::Budgets;
 use crate::delivery::dispatch::{self, Delivering};
-use crate::delivery::targets::{RuleTemplates, TargetTable};
+use crate::delivery::targets::{GoneTargets, TargetTable, Texts};
 use crate::outbox::recorder::{self, FilterErrors, Recording};
 use crate::rules::Policy;
 use crate::watch::checkpoint::{self, Positions};
@@ -66,7 +67,9 @@ struct Wires {
     leading: watch::Sender<bool>,
     policy: watch::Sender<Option<Arc<Policy>>>,
     targets: watch::Sender<Arc<TargetTable>>,
-    templates: watch::Sender<Arc<RuleTemplates>>,
+    texts: watch::Sender<Arc<Texts>>,
+    gone: watch::Sender<Arc<GoneTargets>>,
+    budgets: Budgets,
     retentions: watch::Sender<Arc<retention::Retentions>>,
     summary: watch::Sender<Arc<Summary>>,
     throttled: watch::Sender<Arc<HashMap<crate::delivery::targets::TargetKey, jiff::Timestamp>>>,
@@ -81,7 +84,9 @@ impl Default for Wires {
             leading: watch::Sender::new(false),
             policy: watch::Sender::new(None),
             targets: watch::Sender::default(),
-            templates: watch::Sender::default(),
+            texts: watch::Sender::default(),
+            gone: watch::Sender::default(),
+            budgets: Budgets::default(),
             retentions: watch::Sender::default(),
             summary: watch::Sender::default(),
             throttled: watch::Sender::default(),
@@ -257,7 +262,9 @@ impl Program {
             filter_errors: wires.filter_errors.clone(),
             policy: wires.policy.clone(),
             targets: wires.targets.clone(),
-            templates: wires.templates.clone(),
+            texts: wires.texts.clone(),
+            gone: wires.gone.clone(),
+            budgets: wires.budgets.clone(),
             retentions: wires.retentions.clone(),
         };
         self.tasks.spawn("controller", controller::run(controlling, self.stop.clone()));
@@ -290,7 +297,9 @@ impl Program {
             tasks: self.tasks.clone(),
             policy: wires.policy.subscribe(),
             targets: wires.targets.subscribe(),
-            templates: wires.templates.subscribe(),
+            texts: wires.texts.subscribe(),
+            gone: wires.gone.clone(),
+            budgets: wires.budgets.clone(),
             leading: wires.leading.subscribe(),
             stored,
             changes: inbox,

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds the programs of the local cluster from pinned Go modules, once per machine, and links them at
-# target/cluster/bin. Usage: build.sh [controlplane] [kwok] [helm]    (default: controlplane kwok)
+# target/cluster/bin. Usage: build.sh [controlplane] [kwok] [helm] [mailpit]    (default: controlplane kwok)
 #
 # Binaries are kept in the user's cache, keyed by the hash of go.mod and go.sum, so that a fresh clone does not
 # build again. With KUBEBUILDER_ASSETS set, the programs found there are used instead of built ones.
@@ -23,8 +23,9 @@ programs_of() {
       ;;
     kwok) echo "kwok sigs.k8s.io/kwok/cmd/kwok" ;;
     helm) echo "helm helm.sh/helm/v4/cmd/helm" ;;
+    mailpit) echo "mailpit github.com/axllent/mailpit" ;;
     *)
-      echo "build.sh: no module '$1': choose from controlplane, kwok, helm" >&2
+      echo "build.sh: no module '$1': choose from controlplane, kwok, helm, mailpit" >&2
       return 1
       ;;
   esac

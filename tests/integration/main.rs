@@ -18,13 +18,17 @@
 mod cluster;
 #[path = "../support/install.rs"]
 mod install;
+#[path = "../support/mail.rs"]
+mod mail;
 #[path = "../support/robot.rs"]
 mod robot;
 
 mod access;
 mod bad_input;
+mod budget;
 mod crash;
 mod detection;
+mod methods;
 mod scene;
 mod secrecy;
 mod since;

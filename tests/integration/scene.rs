@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Api, Client, Resource};
+use pai_notification::api::event_target::ConnectivityTest;
 use pai_notification::api::notice::{DeliveryState, DeliveryStatus};
 use pai_notification::api::{EventTarget, Notice, NoticeRule, Workspace};
 use serde::de::DeserializeOwned;
@@ -87,7 +88,12 @@ impl Scene {
 
     /// A robot, and the target that delivers to it.
     pub async fn robot_target(&self, name: &str) -> Inbox {
-        let robot = self.receiver.robot(Robot::signed(&format!("{}-{name}", self.namespace), KEY));
+        self.robot_with(name, Robot::signed(&format!("{}-{name}", self.namespace), KEY)).await
+    }
+
+    /// This robot, and the target that delivers to it.
+    pub async fn robot_with(&self, name: &str, robot: Robot) -> Inbox {
+        let robot = self.receiver.robot(robot);
         self.secret(&format!("{name}-robot"), json!({"url": robot.url(), "signing-key": KEY})).await;
         let reference = |key: &str| json!({"secretKeyRef": {"name": format!("{name}-robot"), "key": key}});
         self.target(name, json!({"dingTalk": {"webhook": reference("url"), "signingKey": reference("signing-key")}}))
@@ -241,9 +247,38 @@ impl Scene {
         }
     }
 
+    /// Asks for a connectivity test.
+    pub async fn ask_for_test(&self, target: &str, request: &str) {
+        let annotation = json!({"notification.pai.dev/test-connectivity": request});
+        self.patch::<EventTarget>(target, json!({"metadata": {"annotations": annotation}})).await;
+    }
+
+    /// Waits for the answer to a connectivity test.
+    pub async fn test_answer(&self, target: &str, request: &str) -> ConnectivityTest {
+        let target = self
+            .wait::<EventTarget>(target, |target| {
+                let test = target.status.as_ref().and_then(|status| status.connectivity_test.as_ref());
+                test.is_some_and(|test| test.request == request)
+            })
+            .await;
+        target.status.unwrap().connectivity_test.unwrap()
+    }
+
+    /// Merges into the spec of the namespace's Workspace.
+    pub async fn patch_workspace(&self, spec: Value) {
+        let workspaces: Api<Workspace> = Api::all(self.admin.clone());
+        let patch = Patch::Merge(json!({"spec": spec}));
+        workspaces.patch(&self.namespace, &PatchParams::default(), &patch).await.unwrap();
+    }
+
     /// Waits until every Notice of the namespace is finished, and there are `count` of them.
     pub async fn all_settled(&self, count: usize) -> Vec<Notice> {
-        let deadline = Instant::now() + SOON;
+        self.all_settled_within(count, SOON).await
+    }
+
+    /// As [`Self::all_settled`], for what takes longer.
+    pub async fn all_settled_within(&self, count: usize, longest: Duration) -> Vec<Notice> {
+        let deadline = Instant::now() + longest;
         loop {
             let notices = self.notices().await;
             let settled = notices.iter().all(|notice| {

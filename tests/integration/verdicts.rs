@@ -157,26 +157,16 @@ async fn what_is_older_than_max_age_is_given_up_with_the_last_error() {
 async fn a_connectivity_test_sends_one_marked_message_and_is_no_notification() {
     let (scene, robot, audit) = Scene::in_force("probe").await;
     let _operator = scene.operator().await;
-    let ask = |value: &str| json!({"metadata": {"annotations": {"notification.pai.dev/test-connectivity": value}}});
-    let answered = async |name: &str, request: &str| {
-        let target = scene
-            .wait::<EventTarget>(name, |target| {
-                let test = target.status.as_ref().and_then(|status| status.connectivity_test.as_ref());
-                test.is_some_and(|test| test.request == request)
-            })
-            .await;
-        target.status.unwrap().connectivity_test.unwrap()
-    };
     scene.target_is("oncall", "Ready").await;
-    scene.patch::<EventTarget>("oncall", ask("1")).await;
-    assert_eq!(answered("oncall", "1").await.result, TestResult::Succeeded);
+    scene.ask_for_test("oncall", "1").await;
+    assert_eq!(scene.test_answer("oncall", "1").await.result, TestResult::Succeeded);
     robot.behave(Behaviour::code(310_000, "sign not match"));
-    scene.patch::<EventTarget>("oncall", ask("2")).await;
-    let failed = answered("oncall", "2").await;
+    scene.ask_for_test("oncall", "2").await;
+    let failed = scene.test_answer("oncall", "2").await;
     assert_eq!(failed.result, TestResult::Failed);
     assert!(failed.message.contains("310000"), "{failed:?}");
-    scene.patch::<EventTarget>("audit", ask("1")).await;
-    assert_eq!(answered("audit", "1").await.result, TestResult::NotSupported);
+    scene.ask_for_test("audit", "1").await;
+    assert_eq!(scene.test_answer("audit", "1").await.result, TestResult::NotSupported);
     tokio::time::sleep(QUIET).await;
     assert_eq!((robot.posts().len(), robot.messages().len(), audit.posts().len()), (2, 1, 0));
     assert!(robot.messages()[0].title.contains("Connectivity test"), "{:?}", robot.messages());

@@ -19,6 +19,18 @@ pub struct Server {
     pub credentials: Option<(SecretString, SecretString)>,
 }
 
+impl std::fmt::Display for Server {
+    /// As a URL: `smtps://smtp.example.com:465`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let scheme = match self.security {
+            SmtpSecurity::Tls => "smtps",
+            SmtpSecurity::StartTls => "smtp+starttls",
+            SmtpSecurity::None => "smtp",
+        };
+        write!(f, "{scheme}://{}:{}", self.host, self.port)
+    }
+}
+
 /// A mail, and the server that takes it.
 #[derive(Clone, Debug)]
 pub struct Mail {

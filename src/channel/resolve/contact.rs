@@ -1,6 +1,6 @@
 //! Contacts resolved: one channel per contact and method, through the gateways of the workspace.
 
-use super::{Leg, Surroundings, TargetError, legs};
+use super::{Surroundings, TargetError, Way, legs};
 use crate::api::event_target::{Contact, ContactMethod, EventTargetSpec};
 use crate::api::workspace::MessageSettings;
 use crate::channel::Channel;
@@ -10,7 +10,7 @@ pub(super) fn contacts(
     spec: &EventTargetSpec,
     contacts: &[Contact],
     around: &Surroundings<'_>,
-) -> Result<Vec<(Option<Leg>, Box<dyn Channel>)>, TargetError> {
+) -> Result<Vec<Way>, TargetError> {
     let of_contact = contacts.iter().enumerate().flat_map(|(index, contact)| {
         contact.methods.iter().map(move |method| (format!("spec.contacts[{index}]"), contact, *method))
     });

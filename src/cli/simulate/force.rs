@@ -10,14 +10,12 @@ use kube::ResourceExt as _;
 use super::input::Secrets;
 use super::problem::Problem;
 use crate::api::{EventTarget, NoticeRule, Workspace};
-use crate::channel::resolve::{Surroundings, resolve};
-use crate::delivery::targets::{RuleTemplates, Target, TargetKey, TargetState, TargetTable};
-use crate::message::template;
+use crate::channel::resolve::{Surroundings, legs, quota_units, resolve};
+use crate::delivery::targets::{Target, TargetKey, TargetState, TargetTable, Texts};
+use crate::message::{ConsoleUrl, template};
 use crate::rules::quota::{self, Claim, Fit};
 use crate::rules::{ActiveRule, Policy, WorkspacePolicy, compile};
 
-/// Quota units of a target: a webhook is one.
-const UNITS: i32 = 1;
 /// Not used by a simulation, which sends nothing.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// See [`TIMEOUT`].
@@ -28,7 +26,7 @@ const MAX_AGE: Duration = Duration::from_hours(24);
 pub(super) struct InForce {
     pub(super) policy: Policy,
     pub(super) targets: TargetTable,
-    pub(super) templates: RuleTemplates,
+    pub(super) texts: Texts,
     /// Name of the Workspace of each namespace, whether it is in force or not.
     pub(super) workspaces: BTreeMap<String, String>,
 }
@@ -45,25 +43,32 @@ pub(super) struct Objects {
 pub(super) fn judge(objects: Objects, problems: &mut Vec<Problem>) -> InForce {
     let Objects { workspaces, targets, rules, secrets } = objects;
     let owners = owners(workspaces, problems);
-    let targets: TargetTable = targets.iter().map(|target| judge_target(target, &secrets, problems)).collect();
+    let units: HashMap<TargetKey, i32> =
+        targets.iter().map(|target| (key_of(target), quota_units(&target.spec))).collect();
+    let targets: TargetTable = targets
+        .iter()
+        .map(|target| {
+            let owner = owners.get(&target.namespace().unwrap_or_default());
+            judge_target(target, owner, &secrets, problems)
+        })
+        .collect();
     name_missing_workspaces(&rules, &owners, problems);
     let mut in_force = InForce {
         targets,
         workspaces: owners.iter().map(|(namespace, owner)| (namespace.clone(), owner.name_any())).collect(),
         ..InForce::default()
     };
+    in_force.texts.consoles = consoles(&owners, problems);
     let mut active: HashMap<String, BTreeMap<String, Arc<ActiveRule>>> = HashMap::new();
     for rule in &rules {
         let namespace = rule.namespace().unwrap_or_default();
         let owner = owners.get(&namespace);
-        let Some((rule, active_rule)) =
-            judge_rule(rule, owner, &in_force.targets, problems).map(|active| (rule, active))
-        else {
+        let Some((rule, active_rule)) = judge_rule(rule, owner, &units, problems).map(|active| (rule, active)) else {
             continue;
         };
         // Checked by judge_rule.
         if let Some(template) = rule.spec.template.as_ref().and_then(|template| template::compile(template).ok()) {
-            in_force.templates.insert((namespace.clone(), rule.name_any()), Arc::new(template));
+            in_force.texts.rules.insert((namespace.clone(), rule.name_any()), Arc::new(template));
         }
         active.entry(namespace).or_default().insert(rule.name_any(), Arc::new(active_rule));
     }
@@ -119,11 +124,39 @@ fn name_missing_workspaces(rules: &[NoticeRule], owners: &BTreeMap<String, Works
     }
 }
 
+fn consoles(owners: &BTreeMap<String, Workspace>, problems: &mut Vec<Problem>) -> HashMap<String, ConsoleUrl> {
+    let mut consoles = HashMap::new();
+    for (namespace, owner) in owners {
+        match owner.spec.console_url.as_deref().map(ConsoleUrl::compile) {
+            Some(Ok(console)) => {
+                consoles.insert(namespace.clone(), console);
+            }
+            Some(Err(error)) => {
+                let what = error.to_string().replacen("template.consoleUrl", "spec.consoleUrl", 1);
+                problems.push(Problem::new(format!("Workspace {}", owner.name_any()), what));
+            }
+            None => {}
+        }
+    }
+    consoles
+}
+
+fn key_of(target: &EventTarget) -> TargetKey {
+    TargetKey { namespace: target.namespace().unwrap_or_default(), name: target.name_any() }
+}
+
 /// A target with its secrets, or why it has none.
-fn judge_target(object: &EventTarget, secrets: &Secrets, problems: &mut Vec<Problem>) -> (TargetKey, Target) {
-    let key = TargetKey { namespace: object.namespace().unwrap_or_default(), name: object.name_any() };
-    let resolved =
-        resolve(&object.spec, &Surroundings { secrets: &secrets.of(&key.namespace), workspace: "", settings: None });
+fn judge_target(
+    object: &EventTarget,
+    owner: Option<&Workspace>,
+    secrets: &Secrets,
+    problems: &mut Vec<Problem>,
+) -> (TargetKey, Target) {
+    let key = key_of(object);
+    let workspace = owner.map(Workspace::name_any).unwrap_or_default();
+    let settings = owner.and_then(|owner| owner.spec.message_settings.as_ref());
+    let secrets = secrets.of(&key.namespace);
+    let resolved = resolve(&object.spec, &Surroundings { secrets: &secrets, workspace: &workspace, settings });
     let template = object.spec.template.as_ref().map(template::compile).transpose();
     let mut wrong = Vec::new();
     wrong.extend(resolved.as_ref().err().map(ToString::to_string));
@@ -138,6 +171,9 @@ fn judge_target(object: &EventTarget, secrets: &Secrets, problems: &mut Vec<Prob
     let target = Target {
         state,
         revision: 0,
+        legs: legs(&object.spec),
+        edited: None,
+        throttled_until: None,
         template: template.ok().flatten().map(Arc::new),
         timeout: TIMEOUT,
         max_age: MAX_AGE,
@@ -150,7 +186,7 @@ fn judge_target(object: &EventTarget, secrets: &Secrets, problems: &mut Vec<Prob
 fn judge_rule(
     object: &NoticeRule,
     owner: Option<&Workspace>,
-    targets: &TargetTable,
+    targets: &HashMap<TargetKey, i32>,
     problems: &mut Vec<Problem>,
 ) -> Option<ActiveRule> {
     let name = format!("NoticeRule {}/{}", object.namespace().unwrap_or_default(), object.name_any());
@@ -173,15 +209,15 @@ fn judge_rule(
 fn fitting_targets(
     object: &NoticeRule,
     owner: Option<&Workspace>,
-    targets: &TargetTable,
+    targets: &HashMap<TargetKey, i32>,
     name: &str,
     problems: &mut Vec<Problem>,
 ) -> Vec<String> {
     let namespace = object.namespace().unwrap_or_default();
     let limit = owner.map(|owner| owner.spec.quota).unwrap_or_default().targets_per_rule;
-    let exists = |name: &str| targets.contains_key(&TargetKey { namespace: namespace.clone(), name: name.to_owned() });
-    let claim = |name| Claim { name, units: exists(name).then_some(UNITS) };
-    let claims: Vec<Claim<'_>> = object.spec.targets.iter().map(|target| claim(target.name.as_str())).collect();
+    let units = |name: &str| targets.get(&TargetKey { namespace: namespace.clone(), name: name.to_owned() }).copied();
+    let claims: Vec<Claim<'_>> =
+        object.spec.targets.iter().map(|target| Claim { name: &target.name, units: units(&target.name) }).collect();
     let (fits, _) = quota::assign(&claims, limit);
     let mut within = Vec::new();
     for (index, (claim, fit)) in claims.iter().zip(fits).enumerate() {

@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
 use super::report::ShownRequest;
-use crate::channel::Request;
+use crate::channel::{Mail, Outgoing, Request};
 
 /// What stands in place of a secret.
 const HIDDEN: &str = "***";
@@ -23,7 +23,33 @@ pub(super) enum Secrecy {
 }
 
 /// The request as it is to be shown.
-pub(super) fn shown(request: Request, secrets: &[SecretString], secrecy: Secrecy) -> ShownRequest {
+pub(super) fn shown(outgoing: Outgoing, secrets: &[SecretString], secrecy: Secrecy) -> ShownRequest {
+    match outgoing {
+        Outgoing::Http(request) => shown_request(request, secrets, secrecy),
+        Outgoing::Mail(mail) => shown_mail(&mail, secrets, secrecy),
+    }
+}
+
+/// A mail as it goes to its server, which asks for nothing that is secret but the login.
+fn shown_mail(mail: &Mail, secrets: &[SecretString], secrecy: Secrecy) -> ShownRequest {
+    let hidden = match secrecy {
+        Secrecy::Hide => Hidden::new(secrets),
+        Secrecy::Reveal => Hidden::default(),
+    };
+    let text = String::from_utf8_lossy(&mail.message.formatted()).replace("\r\n", "\n");
+    let (head, body) = text.split_once("\n\n").unwrap_or((&text, ""));
+    // A header that is folded goes on in the next line.
+    let head = head.replace("\n ", " ").replace("\n\t", " ");
+    let headers = head.lines().filter_map(|line| line.split_once(": "));
+    ShownRequest {
+        method: "SMTP".to_owned(),
+        url: mail.server.to_string(),
+        headers: headers.map(|(name, value)| (name.to_ascii_lowercase(), hidden.cut_out(value))).collect(),
+        body: hidden.cut_out(body),
+    }
+}
+
+fn shown_request(request: Request, secrets: &[SecretString], secrecy: Secrecy) -> ShownRequest {
     let headers = request.header_map();
     let Request { method, mut url, headers: _, body, tls: _, handshake: _ } = request;
     // Never sent.
@@ -123,10 +149,10 @@ mod tests {
 
     use super::*;
 
-    fn request(url: &str, body: &str) -> Request {
+    fn request(url: &str, body: &str) -> Outgoing {
         let mut sensitive = HeaderValue::from_static("Bearer abc");
         sensitive.set_sensitive(true);
-        Request {
+        Outgoing::Http(Request {
             method: Method::POST,
             url: Url::parse(url).unwrap(),
             headers: vec![
@@ -136,7 +162,7 @@ mod tests {
             body: body.as_bytes().to_vec(),
             tls: None,
             handshake: None,
-        }
+        })
     }
 
     fn hidden(url: &str, body: &str, secrets: &[&str]) -> ShownRequest {

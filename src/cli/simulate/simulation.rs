@@ -11,10 +11,9 @@ use super::problem::Problem;
 use super::redact::{self, Secrecy};
 use super::report::{Report, ShownRequest, SimulatedDelivery, SimulatedNotice};
 use crate::api::Notice;
-use crate::channel::{Envelope, Outgoing};
+use crate::channel::Leg;
 use crate::delivery::attempt::Attempt;
-use crate::delivery::targets::{TargetKey, TargetState};
-use crate::lifecycle::identity::delivery_id;
+use crate::delivery::targets::{Recipient, TargetKey, TargetState};
 use crate::outbox::draft::{Draft, draft};
 use crate::rules::WorkspacePolicy;
 use crate::watch::Observation;
@@ -109,7 +108,7 @@ fn simulated(
     let deliveries = notice.spec.deliveries.iter().map(|delivery| SimulatedDelivery {
         target: delivery.target.clone(),
         rules: delivery.rules.clone(),
-        requests: request(&notice, &delivery.target, policy, in_force, (now, secrecy)).into_iter().collect(),
+        requests: requests(&notice, &delivery.target, policy, in_force, (now, secrecy)),
     });
     SimulatedNotice {
         namespace: policy.namespace.clone(),
@@ -119,28 +118,27 @@ fn simulated(
     }
 }
 
-/// The request of one delivery, made as an attempt makes it; `None` if the target gets none.
-fn request(
+/// The requests of one delivery, made as attempts make them: one, or one for each contact and method; none if the target
+/// gets nothing.
+fn requests(
     notice: &Arc<Notice>,
     target: &str,
     policy: &WorkspacePolicy,
     in_force: &InForce,
     (now, secrecy): (Timestamp, Secrecy),
-) -> Option<ShownRequest> {
+) -> Vec<ShownRequest> {
     let key = TargetKey { namespace: policy.namespace.clone(), name: target.to_owned() };
-    let target = in_force.targets.get(&key)?;
-    let resolved = match &target.state {
-        TargetState::Ready(resolved) => resolved.clone(),
-        TargetState::Suspended | TargetState::NotReady(_) => return None,
-    };
-    let attempt = Attempt::new(notice.clone(), (key, target, resolved), policy, &in_force.templates);
-    let event = &notice.spec.event;
-    let delivery_id = delivery_id(&event.id, &attempt.target.to_string());
-    let (workspace, message) = (&attempt.workspace, &attempt.message);
-    let envelope = Envelope { workspace, event, message, delivery_id: &delivery_id, now };
-    let channel = attempt.resolved.channel(None)?;
-    match channel.request(&envelope) {
-        Outgoing::Http(request) => Some(redact::shown(request, &channel.secrets(), secrecy)),
-        Outgoing::Mail(_) => None,
-    }
+    let Some(target) = in_force.targets.get(&key) else { return Vec::new() };
+    let TargetState::Ready(resolved) = &target.state else { return Vec::new() };
+    let legs: Vec<Option<Leg>> =
+        if target.legs.is_empty() { vec![None] } else { target.legs.iter().cloned().map(Some).collect() };
+    legs.into_iter()
+        .filter_map(|leg| {
+            let recipient = Recipient { target: key.clone(), leg };
+            let destination = (target, resolved.clone());
+            let attempt = Attempt::new(std::slice::from_ref(notice), recipient, destination, policy, &in_force.texts)?;
+            let channel = attempt.channel()?;
+            Some(redact::shown(channel.request(&attempt.envelope(now)), &channel.secrets(), secrecy))
+        })
+        .collect()
 }

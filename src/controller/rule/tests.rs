@@ -73,8 +73,11 @@ fn targets() -> HashMap<TargetKey, TargetVerdict> {
             "metadata": {"name": name, "namespace": "vision"}, "spec": spec,
         }))
         .unwrap();
-        let verdict =
-            target::judge(object, &crate::channel::Surroundings::without_workspace(&SecretsOf::readable(Vec::new())));
+        let verdict = target::judge(
+            object,
+            &crate::channel::Surroundings::without_workspace(&SecretsOf::readable(Vec::new())),
+            &std::collections::HashMap::new(),
+        );
         (verdict.key.clone(), verdict)
     })
     .collect()

@@ -6,6 +6,8 @@ use jiff::Timestamp;
 
 use crate::api::Notice;
 use crate::api::notice::{DeliveryState, DeliveryStatus, NoticeStatus};
+use crate::channel::Leg;
+use crate::delivery::targets::{Recipient, TargetKey};
 
 /// See the module's text.
 #[derive(Debug)]
@@ -31,6 +33,8 @@ pub enum Note {
         at: Timestamp,
         /// The receiver's code.
         code: String,
+        /// The id of the digest that told it, if one did.
+        digest: Option<String>,
     },
     /// Failed, and to be tried again.
     Retry {
@@ -67,15 +71,26 @@ pub enum Note {
 }
 
 impl Live {
-    /// Takes up a stored Notice; deliveries without a status are waiting.
+    /// Takes up a stored Notice; deliveries without a status are waiting. `legs` are the ways to a target's contacts as
+    /// they are now: which of them a Notice takes is settled when it is taken up for the first time.
     #[must_use]
-    pub fn new(notice: Notice) -> Self {
+    pub fn new(notice: Notice, legs: impl Fn(&str) -> Vec<Leg>) -> Self {
         let mut status = notice.status.clone().unwrap_or_default();
         for delivery in &notice.spec.deliveries {
-            if !status.deliveries.iter().any(|known| known.target == delivery.target) {
-                let waiting = DeliveryStatus { target: delivery.target.clone(), ..DeliveryStatus::default() };
-                status.deliveries.push(waiting);
+            if status.deliveries.iter().any(|known| known.target == delivery.target) {
+                continue;
             }
+            let waiting = DeliveryStatus { target: delivery.target.clone(), ..DeliveryStatus::default() };
+            let legs = legs(&delivery.target);
+            if legs.is_empty() {
+                status.deliveries.push(waiting);
+                continue;
+            }
+            status.deliveries.extend(legs.into_iter().map(|Leg { contact, method }| DeliveryStatus {
+                contact: Some(contact),
+                method: Some(method),
+                ..waiting.clone()
+            }));
         }
         status.sum_up();
         let shown = notice.status.is_some();
@@ -83,11 +98,20 @@ impl Live {
     }
 
     /// Notes for what a delivery waits that was not tried yet.
-    pub fn note_waiting(&mut self, target: &str, why: &str) {
-        if let Some(delivery) = self.status.deliveries.iter_mut().find(|delivery| delivery.target == target) {
+    pub fn note_waiting(&mut self, recipient: &Recipient, why: &str) {
+        if let Some(delivery) = self.delivery_mut(recipient) {
             delivery.message = Some(format!("waits for its target: {why}"));
         }
         self.changed();
+    }
+
+    /// What the last note on the delivery to a recipient says.
+    pub fn message(&self, recipient: &Recipient) -> Option<String> {
+        self.status.deliveries.iter().find(|delivery| is_for(delivery, recipient))?.message.clone()
+    }
+
+    fn delivery_mut(&mut self, recipient: &Recipient) -> Option<&mut DeliveryStatus> {
+        self.status.deliveries.iter_mut().find(|delivery| is_for(delivery, recipient))
     }
 
     /// Targets that still wait for this Notice.
@@ -95,7 +119,7 @@ impl Live {
         self.status.deliveries.iter().filter(|delivery| delivery.state == DeliveryState::Pending)
     }
 
-    /// Makes the failed deliveries (to `only`, if given) wait again; returns how many those are.
+    /// Makes the failed deliveries (to `only`, if given) wait again; returns those.
     pub fn reopen(&mut self, only: Option<&str>) -> Vec<DeliveryStatus> {
         let wanted = |delivery: &DeliveryStatus| {
             delivery.state == DeliveryState::Failed && only.is_none_or(|target| delivery.target == target)
@@ -110,15 +134,14 @@ impl Live {
         reopened
     }
 
-    /// Notes what became of the delivery to `target`; returns its state.
-    pub fn note(&mut self, target: &str, attempts: u32, note: Note) -> DeliveryState {
-        let Some(delivery) = self.status.deliveries.iter_mut().find(|delivery| delivery.target == target) else {
-            return DeliveryState::Skipped;
-        };
+    /// Notes what became of the delivery to a recipient; returns its state.
+    pub fn note(&mut self, recipient: &Recipient, attempts: u32, note: Note) -> DeliveryState {
+        let Some(delivery) = self.delivery_mut(recipient) else { return DeliveryState::Skipped };
         delivery.attempts = i32::try_from(attempts).unwrap_or(i32::MAX);
         delivery.next_attempt_time = None;
         match note {
-            Note::Delivered { at, code } => {
+            Note::Delivered { at, code, digest } => {
+                delivery.digest = digest;
                 delivery.state = DeliveryState::Delivered;
                 delivery.last_attempt_time = Some(at);
                 delivery.delivered_time = Some(at);
@@ -158,11 +181,26 @@ impl Live {
     }
 }
 
+/// Whom a delivery of a Notice in `namespace` is for.
+pub fn recipient(namespace: &str, delivery: &DeliveryStatus) -> Recipient {
+    let target = TargetKey { namespace: namespace.to_owned(), name: delivery.target.clone() };
+    let leg = delivery.contact.clone().zip(delivery.method).map(|(contact, method)| Leg { contact, method });
+    Recipient { target, leg }
+}
+
+fn is_for(delivery: &DeliveryStatus, recipient: &Recipient) -> bool {
+    let leg = recipient.leg.as_ref();
+    delivery.target == recipient.target.name
+        && delivery.contact.as_deref() == leg.map(|leg| leg.contact.as_str())
+        && delivery.method == leg.map(|leg| leg.method)
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::api::event_target::ContactMethod;
     use crate::api::notice::Phase;
     use DeliveryState::{Delivered, Failed, Pending, Skipped};
 
@@ -182,7 +220,18 @@ mod tests {
                 "spec": {"event": event, "deliveries": deliveries}, "status": status,
             }))
             .unwrap(),
+            |target| if target == "people" { people() } else { Vec::new() },
         )
+    }
+
+    fn people() -> Vec<Leg> {
+        let leg = |contact: &str, method| Leg { contact: contact.to_owned(), method };
+        vec![leg("Li", ContactMethod::Email), leg("Li", ContactMethod::VoiceCall)]
+    }
+
+    fn to(target: &str) -> Recipient {
+        let target = TargetKey { namespace: "vision".to_owned(), name: target.to_owned() };
+        Recipient { target, leg: None }
     }
 
     fn waiting(targets: &[&str]) -> Live {
@@ -190,7 +239,7 @@ mod tests {
     }
 
     fn delivered(second: i64) -> Note {
-        Note::Delivered { at: at(second), code: "0".to_owned() }
+        Note::Delivered { at: at(second), code: "0".to_owned(), digest: None }
     }
 
     fn failed(second: i64) -> Note {
@@ -220,7 +269,7 @@ mod tests {
     fn each_note_leaves_what_it_says_and_nothing_of_what_was_before() {
         let before = || {
             let mut live = waiting(&["a"]);
-            assert_eq!(live.note("a", 1, retry(1)), Pending);
+            assert_eq!(live.note(&to("a"), 1, retry(1)), Pending);
             live
         };
         let status = |state, last, next, delivered: Option<i64>, code: &str, message: Option<&str>| DeliveryStatus {
@@ -249,7 +298,7 @@ mod tests {
             let mut live = before();
             live.dirty = false;
             let case = format!("{note:?}");
-            assert_eq!(live.note("a", 2, note), expected.state, "{case}");
+            assert_eq!(live.note(&to("a"), 2, note), expected.state, "{case}");
             assert_eq!(live.status.deliveries, [expected], "{case}");
             assert_eq!((live.status.phase, live.dirty), (phase, true), "{case}");
         }
@@ -258,10 +307,10 @@ mod tests {
     #[test]
     fn the_phase_follows_the_deliveries() {
         let mut live = waiting(&["a", "b", "c"]);
-        live.note("a", 1, delivered(1));
+        live.note(&to("a"), 1, delivered(1));
         assert_eq!(live.status.phase, Phase::Pending);
-        live.note("b", 1, failed(2));
-        live.note("c", 0, Note::Skipped { code: "Gone", message: String::new() });
+        live.note(&to("b"), 1, failed(2));
+        live.note(&to("c"), 0, Note::Skipped { code: "Gone", message: String::new() });
         assert_eq!((live.status.phase, pending(&live).len()), (Phase::PartlyFailed, 0));
     }
 
@@ -269,7 +318,7 @@ mod tests {
     fn a_note_on_a_target_that_the_notice_does_not_have_changes_nothing() {
         let mut live = waiting(&["a"]);
         let before = live.status.clone();
-        assert_eq!(live.note("b", 3, delivered(1)), Skipped);
+        assert_eq!(live.note(&to("b"), 3, delivered(1)), Skipped);
         assert_eq!((live.status.clone(), live.dirty), (before, false));
     }
 
@@ -277,9 +326,9 @@ mod tests {
     fn failed_deliveries_are_opened_again_all_or_those_of_one_target() {
         let settled = || {
             let mut live = waiting(&["a", "b", "c"]);
-            live.note("a", 3, failed(1));
-            live.note("b", 4, failed(2));
-            live.note("c", 1, delivered(3));
+            live.note(&to("a"), 3, failed(1));
+            live.note(&to("b"), 4, failed(2));
+            live.note(&to("c"), 1, delivered(3));
             live
         };
         let table: [(Option<&str>, &[&str]); 4] =
@@ -298,11 +347,26 @@ mod tests {
     #[test]
     fn a_delivery_that_was_opened_again_and_accepted_shows_no_failure() {
         let mut live = waiting(&["a"]);
-        live.note("a", 1, failed(1));
+        live.note(&to("a"), 1, failed(1));
         live.reopen(None);
-        live.note("a", 2, delivered(8));
+        live.note(&to("a"), 2, delivered(8));
         let delivery = live.status.deliveries.first().unwrap();
         assert_eq!((delivery.state, delivery.attempts, delivery.message.as_ref()), (Delivered, 2, None));
         assert_eq!(live.status.phase, Phase::Delivered);
+    }
+
+    #[test]
+    fn each_contact_and_method_is_a_delivery_of_its_own() {
+        let mut live = waiting(&["a", "people"]);
+        let of = |leg: usize| Recipient { leg: people().into_iter().nth(leg), ..to("people") };
+        assert_eq!(pending(&live), ["a", "people", "people"]);
+        live.note(&of(1), 1, failed(3));
+        live.note(&of(0), 1, delivered(4));
+        live.note(&to("a"), 1, delivered(4));
+        let states: Vec<_> = live.status.deliveries.iter().map(|d| (d.recipient(), d.state)).collect();
+        let expected = [("a", Delivered), ("people/Li/Email", Delivered), ("people/Li/VoiceCall", Failed)]
+            .map(|(a, b)| (a.to_owned(), b));
+        assert_eq!((states.as_slice(), live.status.phase), (expected.as_slice(), Phase::PartlyFailed));
+        assert_eq!(recipient("vision", &live.status.deliveries[2]), of(1));
     }
 }

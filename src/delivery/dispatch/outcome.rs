@@ -7,15 +7,16 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 
 use super::Report;
-use super::live::Note;
+use super::live::{self, Note};
 use super::state::Dispatcher;
 use crate::api::notice::DeliveryState;
 use crate::delivery::NoticeKey;
 use crate::delivery::book::Summary;
+use crate::delivery::budget::BudgetKey;
 use crate::delivery::lane::Lane;
 use crate::delivery::metrics::SettledLabel;
 use crate::delivery::settle::{self, Written};
-use crate::delivery::targets::{TargetKey, TargetState};
+use crate::delivery::targets::{Recipient, TargetKey, TargetState};
 
 /// A Notice that waits for longer than this shows that it does; one that goes out at once needs no such write.
 const SHOW_WAITING: SignedDuration = SignedDuration::from_secs(1);
@@ -29,8 +30,7 @@ impl Dispatcher {
         summary: &watch::Sender<Arc<Summary>>,
         throttled: &watch::Sender<Arc<HashMap<TargetKey, Timestamp>>>,
     ) {
-        let silent: HashMap<_, _> =
-            self.lanes.iter().filter_map(|(key, lane)| Some((key.clone(), lane.throttled_until()?))).collect();
+        let silent = self.silent();
         throttled.send_if_modified(|known| {
             let changed = **known != silent;
             if changed {
@@ -48,12 +48,31 @@ impl Dispatcher {
                 changed
             });
         }
+        self.budgets.sweep(self.clock.now());
         self.show_waiting();
         let forgotten = self.clock.now().checked_sub(REMEMBER_SETTLED).unwrap_or(Timestamp::MIN);
         self.settled.retain(|_, at| *at > forgotten);
         let pending: usize = self.lanes.values().map(Lane::len).sum();
         self.metrics.pending.set(i64::try_from(pending + self.attempts).unwrap_or(i64::MAX));
         self.metrics.live.set(i64::try_from(self.live.len()).unwrap_or(i64::MAX));
+    }
+
+    /// Until when receivers asked for silence; of a target with contacts, the last of them.
+    fn silent(&self) -> HashMap<TargetKey, Timestamp> {
+        let now = self.clock.now();
+        let mut silent: HashMap<TargetKey, Timestamp> = HashMap::new();
+        for recipient in self.lanes.keys() {
+            let target = self.targets.get(&recipient.target);
+            let Some(channel) = target.and_then(|target| target.state.channel(recipient.leg.as_ref())) else {
+                continue;
+            };
+            let key = BudgetKey::of(channel, recipient);
+            if let Some(until) = self.budgets.with(&key, |budget| budget.silent_until(now)) {
+                let known = silent.entry(recipient.target.clone()).or_insert(until);
+                *known = until.max(*known);
+            }
+        }
+        silent
     }
 
     /// Writes the first status of Notices that could not be tried at once, with what they wait for.
@@ -71,22 +90,22 @@ impl Dispatcher {
         let targets = self.targets.clone();
         for key in waiting {
             let Some(live) = self.live.get_mut(&key) else { continue };
-            let pending: Vec<String> = live.pending().map(|delivery| delivery.target.clone()).collect();
-            for name in pending {
-                let target = TargetKey { namespace: key.namespace.clone(), name };
-                let why = match targets.get(&target).map(|target| &target.state) {
+            let pending: Vec<Recipient> =
+                live.pending().map(|delivery| live::recipient(&key.namespace, delivery)).collect();
+            for recipient in pending {
+                let why = match targets.get(&recipient.target).map(|target| &target.state) {
                     Some(TargetState::NotReady(why)) => why.as_str(),
                     _ => "its turn has not come yet",
                 };
-                live.note_waiting(&target.name, why);
+                live.note_waiting(&recipient, why);
             }
             self.write(&key);
         }
     }
 
-    pub(super) fn note(&mut self, notice: &NoticeKey, target: &TargetKey, attempts: u32, note: Note) {
+    pub(super) fn note(&mut self, notice: &NoticeKey, recipient: &Recipient, attempts: u32, note: Note) {
         let Some(live) = self.live.get_mut(notice) else { return };
-        let state = live.note(&target.name, attempts, note);
+        let state = live.note(recipient, attempts, note);
         if state == DeliveryState::Delivered {
             let took = self.clock.now().duration_since(live.notice.spec.event.observed_time);
             self.metrics.latency.observe(took.as_secs_f64().max(0.0));

@@ -7,12 +7,14 @@ use jiff::Timestamp;
 
 use super::Report;
 use super::live::Note;
-use super::state::Dispatcher;
+use super::state::{Dispatcher, Role};
+use crate::api::Notice;
 use crate::channel::{self, Outcome, ResolvedTarget};
 use crate::delivery::attempt::Attempt;
-use crate::delivery::lane::{Item, Lane, Next, Rules, Step};
+use crate::delivery::budget::BudgetKey;
+use crate::delivery::lane::{Item, Lane, Next, Parcel, Rules, Step};
 use crate::delivery::metrics::AttemptLabel;
-use crate::delivery::targets::{Target, TargetKey, TargetState};
+use crate::delivery::targets::{Recipient, Target, TargetKey, TargetState};
 use crate::rules::WorkspacePolicy;
 
 /// Longest sleep between two looks at the lanes.
@@ -28,10 +30,13 @@ const FALLBACK: channel::Limits = channel::Limits {
     most_attempts: None,
 };
 
+/// Why nothing more goes to a receiver that is gone.
+const GONE: &str = "the receiver said that it is gone for good (HTTP 410); edit the target";
+
 impl Dispatcher {
     /// Looks at every lane.
     pub(super) fn run_all(&mut self) {
-        let keys: Vec<TargetKey> = self.lanes.keys().cloned().collect();
+        let keys: Vec<Recipient> = self.lanes.keys().cloned().collect();
         for key in keys {
             self.run(&key);
         }
@@ -49,47 +54,59 @@ impl Dispatcher {
     }
 
     /// Lets one lane do what it may do now.
-    pub(super) fn run(&mut self, key: &TargetKey) {
-        self.wakes.remove(key);
+    pub(super) fn run(&mut self, recipient: &Recipient) {
+        self.wakes.remove(recipient);
         let Some(policy) = self.policy.clone().filter(|_| !self.stopping) else { return };
         // While the workspace is not in force, nothing is sent, and nothing could be written.
-        let Some(workspace) = policy.namespace(&key.namespace).cloned() else { return };
+        let Some(workspace) = policy.namespace(&recipient.target.namespace).cloned() else { return };
         let targets = self.targets.clone();
+        let key = &recipient.target;
         match targets.get(key) {
-            None => self.skip(key, "TargetNotFound", "the target was deleted before this was delivered"),
+            None => self.skip(recipient, "TargetNotFound", "the target was deleted before this was delivered"),
             Some(Target { state: TargetState::Suspended, .. }) => {
-                self.skip(key, "TargetSuspended", "the target is suspended");
+                self.skip(recipient, "TargetSuspended", "the target is suspended");
             }
-            Some(target @ Target { state: TargetState::NotReady(why), .. }) => self.wait(key, target, why),
+            Some(target @ Target { state: TargetState::NotReady(why), .. }) => self.wait(recipient, target, why),
+            Some(target) if self.is_gone(key, target) => self.wait(recipient, target, GONE),
             Some(target @ Target { state: TargetState::Ready(resolved), .. }) => {
-                self.send_what_may_go(key, target, resolved, &workspace);
+                self.send_what_may_go(recipient, target, resolved, &workspace);
             }
         }
-        // The lane of a target that is there is kept: its last minute counts against the budget.
-        if !targets.contains_key(key) && self.lanes.get(key).is_some_and(Lane::is_idle) {
-            self.lanes.remove(key);
+        // The lane of a target that is there is kept: it knows how the receiver fared lately.
+        if !targets.contains_key(key) && self.lanes.get(recipient).is_some_and(Lane::is_idle) {
+            self.lanes.remove(recipient);
         }
+    }
+
+    fn is_gone(&self, key: &TargetKey, target: &Target) -> bool {
+        self.gone.borrow().get(key) == Some(&target.revision)
     }
 
     fn send_what_may_go(
         &mut self,
-        key: &TargetKey,
+        recipient: &Recipient,
         target: &Target,
         resolved: &Arc<ResolvedTarget>,
         workspace: &WorkspacePolicy,
     ) {
-        let Some(channel) = resolved.channel(None) else { return };
+        let Some(channel) = resolved.channel(recipient.leg.as_ref()) else {
+            self.skip(recipient, "ContactNotFound", "the target has no such contact any more");
+            return;
+        };
         let limits = channel.limits();
-        let per_minute = limits.rates.first().map(|rate| rate.count);
-        let rules = Rules { limits, rate_per_minute: target.rate_per_minute.or(per_minute), max_age: target.max_age };
+        let rules = Rules { limits, rate_per_minute: target.rate_per_minute, max_age: target.max_age };
+        if rules.has_budget() && self.role != Role::Leading {
+            return;
+        }
+        let budget = BudgetKey::of(channel, recipient);
         loop {
             let now = self.clock.now();
-            let Some(lane) = self.lanes.get_mut(key) else { return };
-            match lane.next(now, &rules) {
-                Next::Send(item) => self.attempt(key, target, resolved, workspace, item, now),
-                Next::Expired(item) => self.expire(key, &item, target.max_age),
+            let Some(lane) = self.lanes.get_mut(recipient) else { return };
+            match self.budgets.with(&budget, |budget| lane.next(now, &rules, budget)) {
+                Next::Send(parcel) => self.attempt(recipient, (target, resolved), workspace, parcel, now),
+                Next::Expired(item) => self.expire(recipient, &item, target.max_age),
                 Next::Wait(Some(at)) => {
-                    self.wakes.insert(key.clone(), at);
+                    self.wakes.insert(recipient.clone(), at);
                     return;
                 }
                 Next::Wait(None) => return,
@@ -99,88 +116,112 @@ impl Dispatcher {
 
     fn attempt(
         &mut self,
-        key: &TargetKey,
-        target: &Target,
-        resolved: &Arc<ResolvedTarget>,
+        recipient: &Recipient,
+        (target, resolved): (&Target, &Arc<ResolvedTarget>),
         workspace: &WorkspacePolicy,
-        item: Item,
+        mut parcel: Parcel,
         now: Timestamp,
     ) {
-        let Some(live) = self.live.get(&item.notice) else {
-            // Removed while it waited.
-            if let Some(lane) = self.lanes.get_mut(key) {
-                lane.forget(&item);
-            }
+        let (there, removed) = parcel.items.into_iter().partition(|item| self.live.contains_key(&item.notice));
+        parcel = Parcel { items: there };
+        if let Some(lane) = self.lanes.get_mut(recipient) {
+            // Removed while they waited.
+            lane.forget(&Parcel { items: removed });
+        }
+        let notices: Vec<Arc<Notice>> =
+            parcel.items.iter().filter_map(|item| Some(self.live.get(&item.notice)?.notice.clone())).collect();
+        let destination = (target, resolved.clone());
+        let Some(attempt) = Attempt::new(&notices, recipient.clone(), destination, workspace, &self.texts) else {
             return;
         };
-        let attempt =
-            Attempt::new(live.notice.clone(), (key.clone(), target, resolved.clone()), workspace, &self.templates);
-        let (http, reports, target) = (self.http.clone(), self.reports.clone(), key.clone());
+        let (http, reports, recipient) = (self.http.clone(), self.reports.clone(), recipient.clone());
         self.attempts += 1;
         self.tasks.spawn("attempt", async move {
             let started = tokio::time::Instant::now();
             let outcome = attempt.send(&http, now).await;
-            let _ = reports.send(Report::Attempted { target, item, outcome, took: started.elapsed() });
+            let digest = parcel.is_digest().then_some(attempt.delivery_id);
+            let _ = reports.send(Report::Attempted { recipient, parcel, digest, outcome, took: started.elapsed() });
         });
     }
 
-    pub(super) fn attempted(&mut self, key: &TargetKey, item: Item, outcome: &Outcome, took: Duration) {
+    pub(super) fn attempted(
+        &mut self,
+        recipient: &Recipient,
+        parcel: Parcel,
+        digest: Option<&str>,
+        outcome: &Outcome,
+        took: Duration,
+    ) {
         self.attempts = self.attempts.saturating_sub(1);
         let now = self.clock.now();
         let targets = self.targets.clone();
-        let channel = match targets.get(key).map(|target| &target.state) {
-            Some(TargetState::Ready(resolved)) => resolved.channel(None),
-            _ => None,
-        };
+        let target = targets.get(&recipient.target);
+        let channel = target.and_then(|target| target.state.channel(recipient.leg.as_ref()));
         let label = AttemptLabel { channel: channel.map_or("unknown", |c| c.name()), outcome: outcome.label() };
         self.metrics.attempts.get_or_create(&label).inc();
         self.metrics.attempt_seconds.observe(took.as_secs_f64());
+        if digest.is_some() {
+            self.metrics.digests.inc();
+        }
+        if let (Outcome::Gone { .. }, Some(target)) = (outcome, target) {
+            self.disable(&recipient.target, target.revision);
+        }
         let limits = channel.map_or(FALLBACK, crate::channel::Channel::limits);
-        let (notice, attempts) = (item.notice.clone(), item.attempts.saturating_add(1));
-        let step = self.lanes.entry(key.clone()).or_default().finished(item, outcome, now, &limits);
-        tracing::info!(
-            %notice, target = %key, attempt = attempts, outcome = outcome.label(), code = outcome.code(),
-            milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX), "attempted"
-        );
-        let (code, message) = (outcome.code().to_owned(), outcome.message().to_owned());
-        let note = match step {
-            Step::Delivered => Note::Delivered { at: now, code },
-            Step::Failed => Note::Failed { at: now, code, message },
-            Step::Retry(next) => Note::Retry { at: now, next, code, message },
-        };
-        self.note(&notice, key, attempts, note);
-        self.run(key);
+        let budget = channel.map_or_else(|| BudgetKey::Own(recipient.clone()), |c| BudgetKey::of(c, recipient));
+        let lane = self.lanes.entry(recipient.clone()).or_default();
+        let steps = self.budgets.with(&budget, |budget| lane.finished(parcel, outcome, now, &limits, budget));
+        for (item, step) in steps {
+            tracing::info!(
+                notice = %item.notice, target = %recipient.target, channel = label.channel, attempt = item.attempts,
+                digest, outcome = outcome.label(), code = outcome.code(),
+                milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX), "attempted"
+            );
+            let (code, message) = (outcome.code().to_owned(), outcome.message().to_owned());
+            let note = match step {
+                Step::Delivered => Note::Delivered { at: now, code, digest: digest.map(str::to_owned) },
+                Step::Failed => Note::Failed { at: now, code, message },
+                Step::Retry(next) => Note::Retry { at: now, next, code, message },
+            };
+            self.note(&item.notice, recipient, item.attempts, note);
+        }
+        self.run(recipient);
     }
 
-    fn expire(&mut self, key: &TargetKey, item: &Item, max_age: Duration) {
-        let last = self.live.get(&item.notice).and_then(|live| {
-            live.status.deliveries.iter().find(|delivery| delivery.target == key.name)?.message.clone()
+    /// The receiver said that it is gone: nothing more goes there until the target is edited.
+    fn disable(&self, key: &TargetKey, revision: u64) {
+        tracing::warn!(target = %key, "the receiver is gone for good (HTTP 410); nothing more is sent until the target is edited");
+        self.gone.send_modify(|gone| {
+            Arc::make_mut(gone).insert(key.clone(), revision);
         });
+    }
+
+    fn expire(&mut self, recipient: &Recipient, item: &Item, max_age: Duration) {
+        let last = self.live.get(&item.notice).and_then(|live| live.message(recipient));
         let age = kube::core::Duration::from(max_age);
         let message = last.map_or_else(
             || format!("given up after {age:?} without an attempt"),
             |last| format!("given up after {age:?}; last: {last}"),
         );
-        self.note(&item.notice, key, item.attempts, Note::Expired { message });
+        self.note(&item.notice, recipient, item.attempts, Note::Expired { message });
     }
 
-    fn skip(&mut self, key: &TargetKey, code: &'static str, message: &str) {
-        let items = self.lanes.get_mut(key).map(Lane::drain).unwrap_or_default();
+    fn skip(&mut self, recipient: &Recipient, code: &'static str, message: &str) {
+        let items = self.lanes.get_mut(recipient).map(Lane::drain).unwrap_or_default();
         for item in items {
-            self.note(&item.notice, key, item.attempts, Note::Skipped { code, message: message.to_owned() });
+            self.note(&item.notice, recipient, item.attempts, Note::Skipped { code, message: message.to_owned() });
         }
     }
 
     /// A target that is not ready: what waits for it grows older.
-    fn wait(&mut self, key: &TargetKey, target: &Target, why: &str) {
+    fn wait(&mut self, recipient: &Recipient, target: &Target, why: &str) {
         let now = self.clock.now();
         let max_age = target.max_age;
-        while let Some(item) = self.lanes.get_mut(key).and_then(|lane| lane.expired(now, max_age)) {
+        while let Some(item) = self.lanes.get_mut(recipient).and_then(|lane| lane.expired(now, max_age)) {
             let message = format!("given up after {:?}: {why}", kube::core::Duration::from(max_age));
-            self.note(&item.notice, key, item.attempts, Note::Expired { message });
+            self.note(&item.notice, recipient, item.attempts, Note::Expired { message });
         }
-        if let Some(at) = self.lanes.get(key).and_then(|lane| lane.next_expiry(max_age)) {
-            self.wakes.insert(key.clone(), at);
+        if let Some(at) = self.lanes.get(recipient).and_then(|lane| lane.next_expiry(max_age)) {
+            self.wakes.insert(recipient.clone(), at);
         }
     }
 }

@@ -1,5 +1,8 @@
-//! The listening socket: it can be closed together with every connection and opened again on the same port, and each
-//! connection can be reset from within a handler.
+//! The listening socket, plain or TLS: it can be closed together with every connection and opened again on the same
+//! port, and each connection can be reset from within a handler.
+
+#[path = "door/stream.rs"]
+mod stream;
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,10 +14,42 @@ use std::time::Duration;
 
 use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
+use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+use stream::Stream;
+
+/// Why handshakes of TLS came to nothing.
+#[derive(Clone, Default)]
+pub(super) struct Failures(Arc<watch::Sender<Vec<String>>>);
+
+impl Failures {
+    pub(super) fn list(&self) -> Vec<String> {
+        self.0.borrow().clone()
+    }
+
+    pub(super) async fn wait_for(&self, n: usize) {
+        // This holds a sender, so that there is something to wait for.
+        let _ = self.0.subscribe().wait_for(|list| list.len() >= n).await;
+    }
+
+    fn add(&self, error: &io::Error) {
+        self.0.send_modify(|list| list.push(error.to_string()));
+    }
+}
+
+/// What a port speaks.
+#[derive(Clone, Default)]
+pub(super) struct Speech {
+    /// TLS, if there is something to speak it with.
+    pub(super) tls: Option<Arc<ServerConfig>>,
+    pub(super) failures: Failures,
+}
 
 /// An open port.
 pub(super) struct Door {
@@ -25,7 +60,7 @@ pub(super) struct Door {
 
 impl Door {
     /// Binds, and serves until closed. A port that was closed a moment ago may need some tries.
-    pub(super) async fn open(address: SocketAddr, router: axum::Router) -> io::Result<Self> {
+    pub(super) async fn open(address: SocketAddr, speech: &Speech, router: axum::Router) -> io::Result<Self> {
         let mut tries = 0;
         let socket = loop {
             match TcpListener::bind(address).await {
@@ -37,7 +72,7 @@ impl Door {
         };
         let address = socket.local_addr()?;
         let closing = CancellationToken::new();
-        let listener = Closable { socket, closing: closing.clone() };
+        let listener = Closable { socket, speech: speech.clone(), closing: closing.clone() };
         let service = router.into_make_service_with_connect_info::<Peer>();
         let closed = closing.clone();
         let serving = tokio::spawn(async move {
@@ -88,20 +123,29 @@ impl Connected<IncomingStream<'_, Closable>> for Peer {
 
 struct Closable {
     socket: TcpListener,
+    speech: Speech,
     closing: CancellationToken,
 }
 
 impl Listener for Closable {
-    type Io = Connection;
+    type Io = Stream;
     type Addr = Peer;
 
-    async fn accept(&mut self) -> (Connection, Peer) {
+    async fn accept(&mut self) -> (Stream, Peer) {
         let (stream, _) = Listener::accept(&mut self.socket).await;
         // Small replies are not to wait for the sender's acknowledgement; without it they are merely slower.
         let _ = stream.set_nodelay(true);
         let reset = Arc::new(AtomicBool::new(false));
         let closing = Box::pin(self.closing.clone().cancelled_owned());
-        (Connection { stream, closing, reset: Arc::clone(&reset) }, Peer { reset })
+        let connection = Connection { stream, closing, reset: Arc::clone(&reset) };
+        let stream = match &self.speech.tls {
+            None => Stream::Plain(connection),
+            Some(config) => {
+                let handshake = TlsAcceptor::from(Arc::clone(config)).accept(connection);
+                Stream::Greeting(Box::new(handshake), self.speech.failures.clone())
+            }
+        };
+        (stream, Peer { reset })
     }
 
     fn local_addr(&self) -> io::Result<Peer> {
