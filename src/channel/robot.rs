@@ -107,7 +107,8 @@ fn number(value: &Value) -> Option<i64> {
 /// A POST of JSON.
 pub(super) fn post(url: Url, body: &Value) -> Outgoing {
     let headers = vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"))];
-    Outgoing::Http(Request { method: Method::POST, url, headers, body: body.to_string().into_bytes() })
+    let body = body.to_string().into_bytes();
+    Outgoing::Http(Request { method: Method::POST, url, headers, body, tls: None, handshake: None })
 }
 
 /// HMAC-SHA256 as Base64. Who is the key and who the message differs from robot to robot.

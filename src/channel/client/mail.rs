@@ -25,7 +25,9 @@ use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 
 use super::address::{AddressPolicy, Refused};
-use super::{CONNECT, CallError, Reply, io_cause};
+use super::failure::{causes, io_words};
+use super::pool::CONNECT;
+use super::{CallError, Reply};
 use crate::api::workspace::SmtpSecurity;
 use crate::channel::text::one_line;
 
@@ -325,20 +327,13 @@ const INCOMPLETE: &str = "incomplete response";
 
 /// The innermost cause that says something.
 fn cause(error: &(dyn std::error::Error + 'static)) -> Option<(&'static str, String)> {
-    let mut next = Some(error);
     let mut found = None;
-    while let Some(cause) = next {
-        let io = cause.downcast_ref::<std::io::Error>();
+    for cause in causes(error) {
         if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
             found = Some(("TlsError", format!("the TLS connection failed: {tls}")));
-        } else if let Some(io) = io {
-            found = found.or_else(|| io_cause(io.kind()));
+        } else if let Some(io) = cause.downcast_ref::<std::io::Error>() {
+            found = found.or_else(|| io_words(io.kind()).map(|(code, words)| (code, words.to_owned())));
         }
-        // What an I/O error wraps is not its source but stands in its place.
-        next = match io.and_then(std::io::Error::get_ref) {
-            Some(inner) => Some(inner),
-            None => cause.source(),
-        };
     }
     found
 }

@@ -52,7 +52,7 @@ fn shown_mail(mail: &Mail, secrets: &[SecretString], secrecy: Secrecy) -> ShownR
 
 fn shown_request(request: Request, secrets: &[SecretString], secrecy: Secrecy) -> ShownRequest {
     let headers = request.header_map();
-    let Request { method, mut url, headers: _, body } = request;
+    let Request { method, mut url, headers: _, body, tls: _, handshake: _ } = request;
     // Never sent.
     url.set_fragment(None);
     let hidden = match secrecy {
@@ -161,6 +161,8 @@ mod tests {
                 (HeaderName::from_static("x-team"), HeaderValue::from_static("vision")),
             ],
             body: body.as_bytes().to_vec(),
+            tls: None,
+            handshake: None,
         })
     }
 

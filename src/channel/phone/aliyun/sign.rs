@@ -95,7 +95,7 @@ impl Call<'_> {
         headers.push((header::AUTHORIZATION, header_value(&authorization, true)));
         let mut url = endpoint.clone();
         url.set_query(Some(&self.canonical_query()));
-        Request { method: Method::POST, url, headers, body: Vec::new() }
+        Request { method: Method::POST, url, headers, body: Vec::new(), tls: None, handshake: None }
     }
 
     pub(super) fn canonical(&self, endpoint: &Url, keys: &Keys) -> Canonical {
