@@ -111,7 +111,7 @@ fn whatever_the_length_and_script_the_body_is_whole_and_within_the_limit() {
             let mut all = messages(&value);
             all.push(Message {
                 title: value.clone(),
-                body: Body::Text(value.clone()),
+                body: Body::Text(value.clone().into()),
                 tone: Tone::Warning,
                 link: Some(Link { label: "查看", url: url.clone() }),
             });
@@ -140,8 +140,12 @@ fn a_digest_of_two_hundred_tells_how_many_and_the_newest_and_how_many_more() {
 #[test]
 fn an_empty_message_still_says_something() {
     for robot in robots() {
-        let message =
-            Message { title: " ".to_owned(), body: Body::Text("\n".to_owned()), tone: Tone::Neutral, link: None };
+        let message = Message {
+            title: " ".to_owned(),
+            body: Body::Text("\n".to_owned().into()),
+            tone: Tone::Neutral,
+            link: None,
+        };
         shown(&robot, &message);
     }
 }

@@ -105,7 +105,7 @@ impl Http {
 /// A team's own text as it is; a built-in one as lines.
 fn plain(message: &message::Message) -> String {
     match &message.body {
-        message::Body::Text(text) => text.clone(),
+        message::Body::Text(text) => text.raw(),
         message::Body::Digest(_) => message.title.clone(),
         message::Body::Facts(facts) => facts.iter().fold(message.title.clone(), |text, fact| {
             format!("{text}\n{}: {}", fact.label, super::text::one_line(&fact.value))

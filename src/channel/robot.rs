@@ -179,4 +179,8 @@ impl Markup for Plain {
     fn link(&self, link: &Link) -> String {
         format!("{}: {}", link.label, link.url)
     }
+
+    fn value(&self, value: &str) -> String {
+        escape::plain(value)
+    }
 }

@@ -80,7 +80,7 @@ fn however_many_are_to_be_mentioned_the_text_keeps_its_room_and_the_lists_agree_
     for who in ["1", "训", "\"\u{1}"] {
         let mention = DingTalkMention { mobiles: people(who, 20), user_ids: people(who, 60), all: true };
         for format in [DingTalkFormat::Markdown, DingTalkFormat::Text] {
-            let own = Message { body: Body::Text("x".repeat(50_000)), ..facts("") };
+            let own = Message { body: Body::Text("x".repeat(50_000).into()), ..facts("") };
             let (_, body) = request(&robot(format, mention.clone()), &own);
             let text = body["markdown"]["text"].as_str().or(body["text"]["content"].as_str()).unwrap();
             assert!(text.matches('x').count() > 5_000, "{}", text.len());
@@ -104,7 +104,7 @@ fn a_card_has_a_button_where_there_is_a_link_and_is_markdown_where_there_is_none
 
 #[test]
 fn a_teams_own_text_goes_out_as_it_is_written() {
-    let own = Message { body: Body::Text("**mine** @u01 [x](https://a.example)".to_owned()), ..facts("") };
+    let own = Message { body: Body::Text("**mine** @u01 [x](https://a.example)".to_owned().into()), ..facts("") };
     let (_, body) = request(&robot(DingTalkFormat::Markdown, DingTalkMention::default()), &own);
     assert_eq!(body["markdown"]["text"], "### Job a failed\n\n**mine** @u01 [x](https://a.example)");
 }
@@ -113,7 +113,8 @@ fn a_teams_own_text_goes_out_as_it_is_written() {
 fn a_message_of_any_length_fits() {
     for text in ["训".repeat(20_000), "\"\\\u{1}".repeat(20_000), "🚀".repeat(20_000), "x".repeat(100_000)] {
         for format in [DingTalkFormat::Markdown, DingTalkFormat::Text] {
-            let own = Message { title: text.clone(), body: Body::Text(text.clone()), tone: Tone::Bad, link: None };
+            let own =
+                Message { title: text.clone(), body: Body::Text(text.clone().into()), tone: Tone::Bad, link: None };
             request(&robot(format, two_people()), &own);
             request(&robot(format, two_people()), &facts(&text));
         }

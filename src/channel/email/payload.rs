@@ -87,6 +87,10 @@ impl Markup for Plain {
         format!("\n{}: {}", link.label, link.url)
     }
 
+    fn value(&self, value: &str) -> String {
+        value.to_owned()
+    }
+
     fn own(&self, text: &str) -> String {
         without_controls(text)
     }
@@ -113,6 +117,11 @@ impl Markup for Html {
 
     fn link(&self, link: &Link) -> String {
         format!("<p style=\"margin:16px 0 0\">{}</p>", anchor(&link.url, &escaped(link.label)))
+    }
+
+    // The whole text is escaped.
+    fn value(&self, value: &str) -> String {
+        value.to_owned()
     }
 
     fn own(&self, text: &str) -> String {

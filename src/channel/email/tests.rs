@@ -103,7 +103,7 @@ fn a_subject_is_one_line_of_at_most_200_characters() {
 #[test]
 fn names_from_outside_cannot_write_markup_or_break_the_lines() {
     let hostile = "</p><img src=x onerror=alert(1)>\r\n'\"&\u{0}";
-    let bodies = [facts(hostile), Body::Text(hostile.to_owned())];
+    let bodies = [facts(hostile), Body::Text(hostile.to_owned().into())];
     for body in bodies {
         let mail = sent(&message(hostile, body), "u", 0);
         assert!(
@@ -135,7 +135,7 @@ fn a_mail_loads_nothing_and_shows_its_tone() {
 
 #[test]
 fn a_teams_own_text_keeps_its_lines() {
-    let mail = sent(&message("t", Body::Text("a\n  b < c".to_owned())), "u", 0);
+    let mail = sent(&message("t", Body::Text("a\n  b < c".to_owned().into())), "u", 0);
     assert_eq!(mail.text, "t\n\na\n  b < c");
     assert!(mail.html.contains("<div style=\"white-space:pre-wrap\">a\n  b &lt; c</div>"), "{}", mail.html);
 }
@@ -172,7 +172,7 @@ fn a_digest_has_a_thread_of_its_own_and_lists_what_happened() {
 #[test]
 fn a_mail_of_any_length_fits() {
     for text in ["训".repeat(50_000), "<&\"".repeat(50_000), "🚀".repeat(50_000), "x".repeat(200_000)] {
-        for body in [facts(&text), Body::Text(text.clone())] {
+        for body in [facts(&text), Body::Text(text.clone().into())] {
             let mail = sent(&message(&text, body), "u", 0);
             assert!(mail.text.len() <= 32_000 && mail.html.len() < 66_000);
             let encoded = mail.encoded();

@@ -71,4 +71,8 @@ impl Markup for Markdown {
     fn link(&self, _: &Link) -> String {
         String::new()
     }
+
+    fn value(&self, value: &str) -> String {
+        escape::lark(value)
+    }
 }

@@ -75,7 +75,7 @@ fn as_many_people_as_a_target_may_have_still_fit_into_twenty_kilobytes() {
     for text in ["训".repeat(20_000), "\"\\\u{1}".repeat(20_000), "🚀".repeat(20_000), "<".repeat(20_000)] {
         let url = format!("https://console.example/?q={}", "\\".repeat(2_000));
         let link = linked("").link.map(|link| crate::message::Link { url, ..link });
-        for content in [facts(&text).body, Body::Text(text.clone())] {
+        for content in [facts(&text).body, Body::Text(text.clone().into())] {
             let message = Message { title: text.clone(), body: content, link: link.clone(), tone: Tone::Bad };
             let body = body(fields.clone(), &message);
             assert!(body.to_string().len() < 20_000, "{}", body.to_string().len());

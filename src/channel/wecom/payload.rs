@@ -102,4 +102,8 @@ impl Markup for Markdown {
     fn link(&self, link: &Link) -> String {
         markdown_link(link)
     }
+
+    fn value(&self, value: &str) -> String {
+        escape::wecom(value)
+    }
 }

@@ -76,7 +76,7 @@ fn the_limit_counts_bytes_and_as_many_people_as_a_target_may_have_still_fit() {
             (json!({"format": "MarkdownV2"}), "markdown_v2", 4096),
             (json!({"format": "Text"}), "text", 2048),
         ] {
-            for message in [facts(&text), Message { body: Body::Text(text.clone()), ..linked("") }] {
+            for message in [facts(&text), Message { body: Body::Text(text.clone().into()), ..linked("") }] {
                 let body = body(fields.clone(), &message);
                 let content = body[kind]["content"].as_str().unwrap();
                 assert!(content.len() <= most && content.len() > most / 2, "{kind}: {}", content.len());

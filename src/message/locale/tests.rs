@@ -11,7 +11,7 @@ fn facts_of(message: &Message) -> &[Fact] {
     match &message.body {
         Body::Digest(_) => unreachable!("no built-in text of one event is a digest"),
         Body::Facts(facts) => facts,
-        Body::Text(text) => panic!("{text}"),
+        Body::Text(text) => panic!("{text:?}"),
     }
 }
 
