@@ -183,9 +183,7 @@ impl Form {
             Self::HttpBinary => receiver.endpoint(Endpoint::binary_cloud_events(TOKEN)),
             Self::HttpTemplate => receiver.endpoint(Endpoint::anything(TOKEN)),
             // It has the old key alone, as in the middle of a rotation.
-            Self::HttpSigned => {
-                receiver.endpoint(Endpoint::cloud_events(TOKEN).with_signing_secret(WEBHOOK_KEYS[1]))
-            }
+            Self::HttpSigned => receiver.endpoint(Endpoint::cloud_events(TOKEN).with_signing_secret(WEBHOOK_KEYS[1])),
             Self::HttpBearer => receiver.endpoint(Endpoint::cloud_events(TOKEN).with_bearer(BEARER)),
             Self::HttpHandshake => {
                 let given = Consent::Given { origin: ORIGIN.to_owned(), rate: None };

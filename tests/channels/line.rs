@@ -8,7 +8,7 @@ use pai_notification::api::workspace::MessageSettings;
 use pai_notification::channel::client::Proxies;
 use pai_notification::channel::resolve::{legs, resolve};
 use pai_notification::channel::{
-    AddressPolicy, Channel, Client, Envelope, Outcome, ResolvedTarget, Surroundings, probe, send,
+    AddressPolicy, Client, Envelope, Limits, Outcome, ResolvedTarget, Surroundings, probe, send,
 };
 use serde_json::{Value, json};
 
@@ -126,10 +126,10 @@ impl Line {
         (target, spec)
     }
 
-    /// Does something with the target's channel.
-    pub fn with_channel<T>(&self, look: impl FnOnce(&dyn Channel) -> T) -> T {
+    /// What the target's channel allows.
+    pub fn limits(&self) -> Limits {
         let (target, spec) = self.target();
-        look(target.channel(legs(&spec).first()).unwrap())
+        target.channel(legs(&spec).first()).unwrap().limits()
     }
 
     /// One attempt, now.

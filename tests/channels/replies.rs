@@ -82,9 +82,11 @@ fn busy(kind: Kind) -> Cell {
         DingTalk | WeCom => Cell::inbox(Behaviour::code(-1, "system busy"), "transient", "-1"),
         Lark => Cell::inbox(Behaviour::lark_code(2200, "internal error"), "transient", "2200"),
         Http => Cell::inbox(Behaviour::status(503), "transient", "503"),
-        TextMessage | VoiceCall => {
-            Cell::inbox(Behaviour::gateway_code(200, "isp.SYSTEM_ERROR", "system error"), "transient", "isp.SYSTEM_ERROR")
-        }
+        TextMessage | VoiceCall => Cell::inbox(
+            Behaviour::gateway_code(200, "isp.SYSTEM_ERROR", "system error"),
+            "transient",
+            "isp.SYSTEM_ERROR",
+        ),
         Email => Cell::mail(At::End, Act::Say("451 4.3.0 try later".to_owned()), "transient", "451"),
     }
 }
@@ -108,7 +110,8 @@ fn throttled(kind: Kind) -> Cell {
 fn throttled_for_an_hour(kind: Kind) -> Cell {
     match kind {
         TextMessage | VoiceCall => {
-            Cell::inbox(Behaviour::gateway_code(200, FLOW, "触发小时级流控Permits:5"), "throttled", FLOW).silent_for(3600)
+            Cell::inbox(Behaviour::gateway_code(200, FLOW, "触发小时级流控Permits:5"), "throttled", FLOW)
+                .silent_for(3600)
         }
         DingTalk | WeCom | Lark | Http | Email => Cell::Not("only the gateway has limits of several lengths"),
     }
@@ -117,7 +120,8 @@ fn throttled_for_an_hour(kind: Kind) -> Cell {
 fn throttled_for_a_day(kind: Kind) -> Cell {
     match kind {
         TextMessage | VoiceCall => {
-            Cell::inbox(Behaviour::gateway_code(200, FLOW, "触发天级流控Permits:20"), "throttled", FLOW).silent_for(86_400)
+            Cell::inbox(Behaviour::gateway_code(200, FLOW, "触发天级流控Permits:20"), "throttled", FLOW)
+                .silent_for(86_400)
         }
         DingTalk | WeCom | Lark | Http | Email => Cell::Not("only the gateway has limits of several lengths"),
     }

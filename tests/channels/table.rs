@@ -133,3 +133,20 @@ async fn run(client: &Client, form: Form, case: &Case) -> Option<String> {
     }
     seen.iter().find(|shown| !shown.tells(JOB)).map(|shown| format!("no word of {JOB}: {shown:?}"))
 }
+
+/// Does this for every form, all at the same time, with a client that may reach this machine.
+pub async fn each_form(check: impl AsyncFn(Form, Client)) {
+    let client = client();
+    let all = Form::ALL.map(|form| check(form, client.clone()));
+    futures::future::join_all(all).await;
+}
+
+/// The channel's code for what it accepted.
+pub const fn success(kind: Kind) -> &'static str {
+    match kind {
+        Kind::DingTalk | Kind::WeCom | Kind::Lark => "0",
+        Kind::Http => "204",
+        Kind::TextMessage | Kind::VoiceCall => "OK",
+        Kind::Email => "250",
+    }
+}
