@@ -63,7 +63,7 @@ impl Shown {
     pub fn build(&self, form: Form) -> Vec<String> {
         match self {
             Self::Message(message) => {
-                let text = without_escapes(form.kind(), &message.text);
+                let text = without_escapes(form, &message.text);
                 text.lines().map(|line| powers(form, line)).collect()
             }
             // What is no tag of ours would be one of somebody else's.
@@ -80,9 +80,9 @@ fn between(text: &str, start: &str, end: &str) -> Vec<String> {
 }
 
 /// The text without what the receiver's client shows as a mere character.
-fn without_escapes(kind: Kind, text: &str) -> String {
-    match kind {
-        Kind::DingTalk => {
+fn without_escapes(form: Form, text: &str) -> String {
+    match form {
+        Form::DingTalkMarkdown | Form::DingTalkCard => {
             let mut out = String::new();
             let mut chars = text.chars();
             while let Some(c) = chars.next() {
@@ -95,7 +95,7 @@ fn without_escapes(kind: Kind, text: &str) -> String {
             }
             out
         }
-        Kind::Lark => {
+        Form::LarkSigned | Form::LarkUnsigned => {
             let mut parts = text.split("&#");
             let mut out = parts.next().unwrap_or_default().to_owned();
             for part in parts {
@@ -106,15 +106,19 @@ fn without_escapes(kind: Kind, text: &str) -> String {
             }
             out
         }
-        Kind::WeCom | Kind::Http | Kind::TextMessage | Kind::VoiceCall | Kind::Email => text.to_owned(),
+        // The others know no escapes.
+        _ => text.to_owned(),
     }
 }
 
 /// What means something to a client in one line, in order.
 fn powers(form: Form, line: &str) -> String {
     let known: &[&str] = match form {
-        Form::DingTalkText | Form::WeComText => &["@", "<"],
+        Form::DingTalkText | Form::WeComText => &["@"],
         Form::WeComMarkdown => &["](", "**", "~~", "`", "<", ">", "@", "![", "||"],
+        // A mention is a tag there.
+        Form::LarkSigned | Form::LarkUnsigned => &["](", "**", "~~", "`", "<", ">", "&", "![", "||", "__", ":OK:"],
+        Form::TextMessage | Form::VoiceCall => &["【", "】", "://", "www."],
         _ => &["](", "**", "~~", "`", "<", ">", "@", "![", "||", "__"],
     };
     let mut found = line.chars().next().filter(char::is_ascii_punctuation).map(String::from).unwrap_or_default();
