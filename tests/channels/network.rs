@@ -81,13 +81,15 @@ const fn names_its_ca(form: Form) -> bool {
     matches!(form, Form::HttpOwnCa | Form::HttpClientCertificate | Form::EmailTls | Form::EmailStartTls)
 }
 
+/// The certificate of a server whose target trusts this authority.
+type Shows = fn(&Authority) -> Identity;
+
 #[tokio::test]
 async fn a_certificate_that_is_not_as_it_should_be_ends_it_before_anything_is_sent() {
-    let stranger = |_: &Authority| Authority::new().server();
-    let shows: [(&str, fn(&Authority) -> Identity); 3] = [
+    let shows: [(&str, Shows); 3] = [
         ("a wrong name", |authority| authority.server_named(&["elsewhere.example"])),
         ("an end that is past", Authority::expired_server),
-        ("an unknown authority", stranger),
+        ("an unknown authority", |_| Authority::new().server()),
     ];
     each_form(async |form, client| {
         if !names_its_ca(form) {

@@ -34,7 +34,7 @@ async fn no_secret_number_address_or_hint_is_kept_of_what_a_receiver_says() {
     each_form(async |form, client| {
         let mut parts: Vec<String> = OTHERS.map(str::to_owned).into();
         for private in form.private() {
-            let encoded: String = private.bytes().map(|byte| format!("%{byte:02X}")).collect();
+            let encoded = private.bytes().fold(String::new(), |text, byte| format!("{text}%{byte:02X}"));
             parts.extend([private.to_owned(), encoded]);
         }
         for part in parts {
