@@ -8,6 +8,7 @@
 //! proves. Start at [`job`] and [`pod`]; [`role`] says how their states are told for each source.
 
 pub mod condition;
+pub mod declared;
 pub mod job;
 pub mod lenient;
 pub mod meta;

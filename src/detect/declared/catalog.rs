@@ -1,0 +1,194 @@
+//! All declared kinds.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::body::{self, Body};
+use super::error::CatalogError;
+use super::schema::File;
+use super::{Header, Kind};
+
+macro_rules! files {
+    ($($name:literal),+ $(,)?) => {
+        /// The files of `src/detect/catalog/`.
+        pub(super) const FILES: &[(&str, &str)] = &[$(($name, include_str!(concat!("../catalog/", $name)))),+];
+    };
+}
+
+files! {
+    "kubeflow-pytorchjob.yaml",
+}
+
+/// Kinds that are written in Rust, which no file may declare.
+const IN_RUST: [(&str, &str); 2] = [("batch", "Job"), ("", "Pod")];
+
+/// Every declared kind.
+#[derive(Clone, Debug, Default)]
+pub struct Catalog {
+    kinds: Vec<Kind>,
+}
+
+impl Catalog {
+    /// The kinds that come with the program. That all of its files compile is tested; one that did not would be
+    /// missing.
+    #[must_use]
+    pub fn built_in() -> Self {
+        Self::default().with_files(FILES.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))).0
+    }
+
+    /// Adds the kinds of a directory's `*.yaml` and `*.yml` files, in the order of their names. A kind that is known
+    /// already is replaced. A file that cannot be used is an error with its line; the others are not affected.
+    #[must_use]
+    pub fn with_dir(self, dir: &Path) -> (Self, Vec<CatalogError>) {
+        let failed = |file: &Path, error: &std::io::Error| CatalogError {
+            file: file.display().to_string().into(),
+            line: None,
+            message: format!("cannot be read: {error}"),
+        };
+        let entries = match std::fs::read_dir(dir) {
+            Ok(entries) => entries,
+            Err(error) => return (self, vec![failed(dir, &error)]),
+        };
+        let is_yaml = |file: &Path| file.extension().is_some_and(|end| end == "yaml" || end == "yml");
+        let mut names: Vec<_> = entries.flatten().map(|entry| entry.path()).filter(|file| is_yaml(file)).collect();
+        names.sort();
+        let (mut files, mut errors) = (Vec::new(), Vec::new());
+        for name in names {
+            match std::fs::read_to_string(&name) {
+                Ok(text) => files.push((name.display().to_string(), text)),
+                Err(error) => errors.push(failed(&name, &error)),
+            }
+        }
+        let (catalog, more) = self.with_files(files);
+        errors.extend(more);
+        (catalog, errors)
+    }
+
+    /// As [`Self::with_dir`], from names and texts.
+    #[must_use]
+    pub fn with_files(self, files: impl IntoIterator<Item = (String, String)>) -> (Self, Vec<CatalogError>) {
+        let mut errors = Vec::new();
+        let mut parsed = Vec::new();
+        for (name, text) in files {
+            match parse(&name, &text) {
+                Ok(file) => parsed.push((name, text, file)),
+                Err(error) => errors.push(error),
+            }
+        }
+        let mut bodies = BTreeMap::new();
+        for (name, text, file) in parsed.iter().filter(|(_, _, file)| file.like.is_none()) {
+            match body::compile(file, name, text) {
+                Ok(body) => {
+                    bodies
+                        .entry(full_name(file))
+                        .or_insert_with(Vec::new)
+                        .push((file.versions.clone(), Arc::new(body)));
+                }
+                Err(error) => errors.push(error),
+            }
+        }
+        let mut added: Vec<Kind> = Vec::new();
+        for (name, _, file) in parsed {
+            match self.kind(&name, file, &bodies, &added) {
+                Ok(kind) => added.extend(kind),
+                Err(error) => errors.push(error),
+            }
+        }
+        let is_replaced =
+            |known: &Kind| added.iter().any(|kind| (kind.group(), kind.kind()) == (known.group(), known.kind()));
+        let mut kinds: Vec<Kind> = self.kinds.into_iter().filter(|known| !is_replaced(known)).collect();
+        kinds.extend(added);
+        (Self { kinds }, errors)
+    }
+
+    /// `None` for a file whose body did not compile, which was said already.
+    fn kind(
+        &self,
+        name: &str,
+        file: File,
+        bodies: &BTreeMap<String, Vec<(Vec<String>, Arc<Body>)>>,
+        added: &[Kind],
+    ) -> Result<Option<Kind>, CatalogError> {
+        let of_file = |line, message: String| CatalogError { file: name.into(), line, message };
+        let own = full_name(&file);
+        if added
+            .iter()
+            .any(|kind| full_name_of(kind) == own && kind.versions().iter().any(|it| file.versions.contains(it)))
+        {
+            return Err(of_file(None, format!("{own} is declared in another file for the same version")));
+        }
+        let body = match &file.like {
+            None => bodies.get(&own).and_then(|all| all.iter().find(|(versions, _)| *versions == file.versions)),
+            Some(like) => match bodies.get(&like.value).and_then(|all| all.first()) {
+                Some(body) => Some(body),
+                None => {
+                    let known = self.kinds.iter().find(|kind| full_name_of(kind) == like.value);
+                    let message = || format!("there is no kind {} to be like", like.value);
+                    let known = known.ok_or_else(|| of_file(Some(like.referenced.line()), message()))?;
+                    return Ok(Some(Kind { header: Arc::new(header(name, file)), body: known.body.clone() }));
+                }
+            },
+        };
+        Ok(body.map(|(_, body)| Kind { body: body.clone(), header: Arc::new(header(name, file)) }))
+    }
+
+    /// Every kind.
+    #[must_use]
+    pub fn kinds(&self) -> &[Kind] {
+        &self.kinds
+    }
+
+    /// The kind that fits one of the versions that a cluster serves, and that version: the preferred one of the file's.
+    /// `MPIJob`s of two operators share group and kind, and are told apart by it.
+    #[must_use]
+    pub fn serving(&self, group: &str, kind: &str, served: &[&str]) -> Option<(&Kind, &str)> {
+        let named = self.kinds.iter().filter(|known| known.group() == group && known.kind() == kind);
+        let fits = |known: &'_ Kind| known.versions().iter().position(|version| served.contains(&version.as_str()));
+        let (known, version) = named.filter_map(|known| fits(known).map(|version| (known, version))).next()?;
+        known.versions().get(version).map(|version| (known, version.as_str()))
+    }
+
+    /// The kind that an object says it is of, by its `apiVersion` and `kind`.
+    #[must_use]
+    pub fn kind_of(&self, api_version: &str, kind: &str) -> Option<&Kind> {
+        let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
+        self.serving(group, kind, &[version]).map(|(kind, _)| kind)
+    }
+}
+
+fn full_name(file: &File) -> String {
+    format!("{}/{}", file.group, file.kind)
+}
+
+fn full_name_of(kind: &Kind) -> String {
+    format!("{}/{}", kind.group(), kind.kind())
+}
+
+fn header(name: &str, file: File) -> Header {
+    let File { group, versions, kind, plural, scope, docs, note, access, .. } = file;
+    Header { file: name.to_owned(), group, versions, kind, plural, scope, docs, note, access }
+}
+
+fn parse(name: &str, text: &str) -> Result<File, CatalogError> {
+    let error = |line, message: String| CatalogError { file: name.into(), line, message };
+    let options = serde_saphyr::options! { with_snippet: false };
+    let file: File = serde_saphyr::from_str_with_options(text, options).map_err(|it| {
+        let line = it.location().map(|location| location.line()).filter(|line| *line > 0);
+        let message = it.without_snippet().render_with_formatter(&serde_saphyr::UserMessageFormatter);
+        error(line, message)
+    })?;
+    if IN_RUST.contains(&(&*file.group, &*file.kind)) {
+        return Err(error(None, format!("{} is built into the program, and cannot be declared", full_name(&file))));
+    }
+    if file.versions.is_empty() || file.kind.is_empty() || file.plural.is_empty() {
+        return Err(error(None, "`versions`, `kind` and `plural` must not be empty".to_owned()));
+    }
+    if let Some(like) = &file.like
+        && (file.source.is_some() || file.finished.is_some() || !file.transitions.is_empty() || file.for_each.is_some())
+    {
+        let message = "a file that is `like` another has no `source`, `finished`, `transitions` or `forEach`";
+        return Err(error(Some(like.referenced.line()), message.to_owned()));
+    }
+    Ok(file)
+}
