@@ -43,6 +43,7 @@ use crate::lifecycle::event_type::Cause;
 use crate::lifecycle::{EventType, Source, Subject, Transition};
 use body::Body;
 use run::Run;
+use schema::Lend;
 
 /// A declared kind, ready to look at objects. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -197,13 +198,18 @@ impl Kind {
     /// What the object adds to the subject above it, if it is not one itself; and the expressions that failed.
     #[must_use]
     pub fn lend(&self, object: &Object, below: &Below<'_>) -> (Lent, Vec<Problem>) {
-        let Findings { found, problems } = Run::new(&self.body, object, below).lend();
-        let timed_out = found.iter().any(|it| it.transition == Transition::Failed && it.cause == Cause::Deadline);
-        // A part that failed is a cause; the subject says by itself that it failed. A queue entry is no part.
-        let is_queue = self.body.source.is_none();
-        let found = found.into_iter().filter(|it| is_queue || it.transition != Transition::Failed).collect();
-        let lent =
-            Lent { kind: self.header.kind.as_str().into(), name: object.metadata.name.clone(), found, timed_out };
+        let run = |lend| Run::new(&self.body, object, below).lend(lend);
+        let (details, tasks) = (run(Lend::Detail), run(Lend::Task));
+        let end = self.is_finished(object).then(|| self.detect(object, below, Presence::Present).found);
+        let is_timeout = |it: &Detected| it.transition == Transition::Failed && it.cause == Cause::Deadline;
+        let lent = Lent {
+            kind: self.header.kind.as_str().into(),
+            name: object.metadata.name.clone(),
+            timed_out: end.is_some_and(|end| end.iter().any(is_timeout)),
+            found: details.found,
+            tasks: tasks.found,
+        };
+        let problems = details.problems.into_iter().chain(tasks.problems).collect();
         (lent, problems)
     }
 }

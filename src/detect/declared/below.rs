@@ -32,8 +32,10 @@ pub struct Lent {
     pub kind: Box<str>,
     /// Its name.
     pub name: Box<str>,
-    /// What its state proves about the subject.
+    /// What its state proves about the subject, as long as the subject has not ended.
     pub found: Vec<Detected>,
+    /// Ends of tasks of the subject, each with its name in `data.task`.
+    pub tasks: Vec<Detected>,
     /// Whether it failed because a deadline passed.
     pub timed_out: bool,
 }
@@ -51,6 +53,7 @@ impl Lent {
             kind: "Job".into(),
             name: job.metadata.name.clone(),
             found: found.into_iter().filter(is_own).collect(),
+            tasks: Vec::new(),
             timed_out,
         }
     }
@@ -132,7 +135,15 @@ pub fn reclaimed(pods: &[PodFacts]) -> Vec<Detected> {
 /// Works for every subject, those of [`job::detect`] included. What is lent to a subject that has ended only says why;
 /// and a queue entry that was given up says more than that the subject waits.
 #[must_use]
-pub fn combine(mut found: Vec<Detected>, finished: bool, lent: &[Lent]) -> Vec<Detected> {
+pub fn combine(found: Vec<Detected>, finished: bool, lent: &[Lent]) -> Vec<Detected> {
+    let mut found = combine_details(found, finished, lent);
+    for lender in lent {
+        found.extend(lender.tasks.iter().map(|task| lend(lender, task)));
+    }
+    found
+}
+
+fn combine_details(mut found: Vec<Detected>, finished: bool, lent: &[Lent]) -> Vec<Detected> {
     if finished {
         for it in found.iter_mut().filter(|it| it.transition == Transition::Failed) {
             // A job that failed once and was started anew is no cause: the message names the one that is.
@@ -178,8 +189,8 @@ fn explain_wait(found: &mut [Detected], queue: &Detected) {
 
 fn lend(lender: &Lent, it: &Detected) -> Detected {
     let mut it = it.clone().with("from", Some(lender.label()));
-    // Two of a kind below one subject count each for themselves.
-    if !it.occurrence.is_empty() {
+    // Two of a kind below one subject count each for themselves. A wait for capacity is one, whoever sees it.
+    if it.transition != Transition::BiddingStarted || !it.occurrence.is_empty() {
         it.occurrence = format!("{}:{}", lender.name, it.occurrence);
     }
     it

@@ -6,7 +6,7 @@ use super::error::CatalogError;
 use super::expression::{Compiler, Expression, Refused};
 use super::keep::Keep;
 use super::question::{Path, Question};
-use super::schema::{self, File, Text};
+use super::schema::{self, File, Lend, Text};
 use crate::lifecycle::event_type::Cause;
 use crate::lifecycle::{EventType, Source, Transition};
 
@@ -30,7 +30,7 @@ pub(super) struct Body {
 pub(super) struct Rule {
     pub(super) transition: Transition,
     pub(super) is_final: bool,
-    pub(super) lend: bool,
+    pub(super) lend: Lend,
     pub(super) when: Expression,
     pub(super) occurrence: Option<Expression>,
     pub(super) time: Option<Expression>,
@@ -53,10 +53,7 @@ pub(super) struct ForEach {
 pub(super) fn compile(file: &File, name: &str, text: &str) -> Result<Body, CatalogError> {
     let mut compile = Compile { name, text, compiler: Compiler::default() };
     let source = source_of(file, &compile)?;
-    for (name, expression) in &file.lets {
-        let tree = compile.compiler.tree(&expression.value).map_err(|refused| compile.at(expression, refused))?;
-        compile.compiler.lets.insert(name.clone(), tree);
-    }
+    compile.lets(file)?;
     let observed_generation = compile.maybe(file.observed_generation.as_ref())?;
     let start = compile.maybe(file.start.as_ref())?;
     let finished = compile.maybe(file.finished.as_ref())?;
@@ -105,6 +102,28 @@ impl Compile<'_> {
         text.map(|text| self.expression(text)).transpose()
     }
 
+    /// Named expressions may use each other, in whatever order they stand.
+    fn lets(&mut self, file: &File) -> Result<(), CatalogError> {
+        let mut open: Vec<(&String, &Text)> = file.lets.iter().collect();
+        while !open.is_empty() {
+            let (before, mut first) = (open.len(), None);
+            open.retain(|(name, text)| match self.compiler.tree(&text.value) {
+                Ok(tree) => {
+                    self.compiler.lets.insert((*name).clone(), tree);
+                    false
+                }
+                Err(refused) => {
+                    first.get_or_insert_with(|| self.at(text, refused));
+                    true
+                }
+            });
+            if let Some(error) = first.filter(|_| open.len() == before) {
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
     fn rules(&mut self, rules: &[schema::Rule]) -> Result<Vec<Rule>, CatalogError> {
         rules.iter().map(|rule| self.rule(rule)).collect()
     }
@@ -151,8 +170,8 @@ impl Compile<'_> {
                 return Err(self.error(Some(it.referenced.line()), &message));
             }
         }
-        if let Some(rule) = file.transitions.iter().find(|rule| source.is_none() && !rule.lend) {
-            let message = "with `source: none`, a transition is told of the owner: say `lend: true`";
+        if let Some(rule) = file.transitions.iter().find(|rule| source.is_none() && rule.lend == Lend::No) {
+            let message = "with `source: none`, a transition is told of the owner: say `lend: detail`";
             return Err(self.error(Some(rule.transition.referenced.line()), message));
         }
         if let Some(rule) = file.transitions.iter().find(|rule| rule.is_final && file.finished.is_none()) {

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use serde_json::Value as Json;
 
 use super::functions::{self, ENVIRONMENT, TABLE};
-use super::question::{METADATA, Path, Question, Root, Step, variable};
+use super::question::{METADATA, Path, Question, Root, Since, Step, variable};
 
 /// Longest expression, in bytes.
 const LONGEST: usize = 800;
@@ -218,13 +218,14 @@ impl Rewrite<'_> {
         }
         match name.as_str() {
             "queuedByKueue" => Ok(self.compiler.ask(Question::QueuedByKueue)),
+            "podsUnschedulable" => Ok(self.compiler.ask(Question::PodsUnschedulable)),
             "asksForSpot" => Ok(self.compiler.ask(Question::AsksForSpot)),
             "key" if self.compiler.in_item => Ok(self.compiler.ask(Question::Key)),
             _ => {
                 let roots: Vec<&str> = Root::ALL.iter().map(|(name, _)| *name).collect();
                 let known = roots.join(", ");
                 Err(Refused::new(format!(
-                    "there is no {name}; there are {known}, queuedByKueue, asksForSpot and what `let` names"
+                    "there is no {name}; there are {known}, asksForSpot, podsUnschedulable, queuedByKueue and what `let` names"
                 )))
             }
         }
@@ -263,14 +264,7 @@ impl Rewrite<'_> {
 
     fn question(&self, name: &str, arguments: &[IdedExpr]) -> Result<Question, Refused> {
         if name == "podsReady" {
-            return match arguments {
-                [] => Ok(Question::PodsReady(None)),
-                [since] => match path(since, &self.bound) {
-                    Some(path) => Ok(Question::PodsReady(Some(self.check(path)?))),
-                    None => Err(Refused::new("write podsReady() or podsReady(status.startTime)")),
-                },
-                _ => Err(Refused::new("write podsReady() or podsReady(status.startTime)")),
-            };
+            return Ok(Question::PodsReady(self.pods_ready(arguments)?));
         }
         let [IdedExpr { expr: Expr::Literal(LiteralValue::String(kind)), .. }] = arguments else {
             return Err(Refused::new(format!("write {name}('Type') with the type of a condition")));
@@ -283,6 +277,18 @@ impl Rewrite<'_> {
             "reason" => Question::Reason(kind),
             _ => Question::Message(kind),
         })
+    }
+
+    fn pods_ready(&self, arguments: &[IdedExpr]) -> Result<Since, Refused> {
+        let usage = || Refused::new("write podsReady(), podsReady(status.startTime) or podsReady('Type')");
+        match arguments {
+            [] => Ok(Since::Ever),
+            [IdedExpr { expr: Expr::Literal(LiteralValue::String(kind)), .. }] => {
+                Ok(Since::Condition(kind.inner().to_owned()))
+            }
+            [since] => Ok(Since::Path(self.check(path(since, &self.bound).ok_or_else(usage)?)?)),
+            _ => Err(usage()),
+        }
     }
 
     fn comprehension(&mut self, it: ComprehensionExpr) -> Result<Expr, Refused> {

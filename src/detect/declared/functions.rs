@@ -46,12 +46,13 @@ const fn described(
 
 /// Every function of our own that takes values.
 #[rustfmt::skip]
-pub(super) const TABLE: [Described; 10] = [
+pub(super) const TABLE: [Described; 11] = [
     described("first", (1, 6), "first(a, b, ...)", "the first that is neither null nor empty; null if none is", first),
     described("text", (1, 6), "text(a, b, ...)", "all of them as one text; what is no text, number or truth value adds nothing", text),
     described("number", (1, 1), "number(a)", "a as a whole number; 0 if it is none", number),
     described("earliest", (1, 6), "earliest(a, b, ...)", "the earliest of these times (or lists of times), in RFC 3339; null if there is none", earliest),
     described("latest", (1, 6), "latest(a, b, ...)", "the latest of them", latest),
+    described("after", (3, 3), "after(a, b, n)", "whether the time a is more than n seconds after the time b", after),
     described("values", (1, 1), "values(a)", "the values of a map, or the elements of a list; an empty list for anything else", values),
     described("sum", (2, 2), "sum(a, 'field')", "the sum of a whole-number field over the values of a map or list", sum),
     described("find", (3, 3), "find(a, 'field', b)", "the first value of a map or list whose field equals b; null if there is none", find),
@@ -139,6 +140,13 @@ fn earliest<'b, 'v>(arguments: Vec<CowVal<'b, 'v>>) -> Answer<'b, 'v> {
 
 fn latest<'b, 'v>(arguments: Vec<CowVal<'b, 'v>>) -> Answer<'b, 'v> {
     Ok(as_answer(times(&arguments).into_iter().max()))
+}
+
+fn after<'b, 'v>(arguments: Vec<CowVal<'b, 'v>>) -> Answer<'b, 'v> {
+    let [late, early, seconds] = arguments.as_slice() else { return Err(arity()) };
+    let times = as_time(&**late).zip(as_time(&**early));
+    let seconds = seconds.downcast_ref::<CelInt>().map_or(0, |it| *it.inner());
+    Ok(value::bool(times.is_some_and(|(late, early)| late.as_second() - early.as_second() > seconds)))
 }
 
 fn as_answer<'b, 'v>(time: Option<Timestamp>) -> CowVal<'b, 'v> {

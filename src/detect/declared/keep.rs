@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 
-use super::question::{Path, Question, Root, Step};
+use super::question::{Path, Question, Root, Since, Step};
 
 /// The parts of `spec` and `status` that are read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,12 +33,20 @@ impl Keep {
         let mut keep = Self::default();
         for question in questions {
             match question {
-                Question::Path(path) | Question::Has(path) | Question::PodsReady(Some(path)) => keep.add(path),
-                Question::Condition { .. } | Question::Since(_) | Question::Reason(_) | Question::Message(_) => {
+                Question::Path(path) | Question::Has(path) | Question::PodsReady(Since::Path(path)) => keep.add(path),
+                Question::Condition { .. }
+                | Question::Since(_)
+                | Question::Reason(_)
+                | Question::Message(_)
+                | Question::PodsReady(Since::Condition(_)) => {
                     let conditions = vec![Step::Field("conditions".to_owned())];
                     keep.add(&Path { root: Root::Status, steps: conditions });
                 }
-                Question::PodsReady(None) | Question::QueuedByKueue | Question::AsksForSpot | Question::Key => {}
+                Question::PodsReady(Since::Ever)
+                | Question::PodsUnschedulable
+                | Question::QueuedByKueue
+                | Question::AsksForSpot
+                | Question::Key => {}
             }
         }
         if let Some(path) = for_each {

@@ -11,6 +11,8 @@ use cel::context::VariableResolver;
 use jiff::Timestamp;
 use serde_json::Value as Json;
 
+use super::below::first_ready;
+use super::functions::as_time;
 use super::object::Object;
 use super::value;
 use crate::detect::pod::PodFacts;
@@ -30,15 +32,26 @@ pub(super) enum Question {
     Reason(String),
     /// `message(type)`: its message; empty if there is none.
     Message(String),
-    /// `podsReady()`, `podsReady(path)`: when the first of its Pods was ready, not counting those before the time at
-    /// the path.
-    PodsReady(Option<Path>),
+    /// `podsReady()`, `podsReady(path)`, `podsReady(type)`: when the first of its Pods was ready, not counting those
+    /// before the time at the path or of the condition.
+    PodsReady(Since),
+    /// `podsUnschedulable`: whether the scheduler finds no node for one of its Pods.
+    PodsUnschedulable,
     /// `queuedByKueue`: whether Kueue decides when the object may run.
     QueuedByKueue,
     /// `asksForSpot`: whether a Pod template of the object wants nodes that can be taken away.
     AsksForSpot,
     /// `key`: the key of the item that a `forEach` looks at.
     Key,
+}
+
+/// From when on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Since {
+    Ever,
+    Path(Path),
+    /// The `lastTransitionTime` of the condition of this type.
+    Condition(String),
 }
 
 /// Where a value is.
@@ -117,13 +130,19 @@ impl<'a> Scope<'a> {
             Question::Since(kind) => value::json(self.condition(kind).and_then(|it| it.get("lastTransitionTime"))),
             Question::Reason(kind) => value::text(self.condition(kind).map_or("", |it| field(it, "reason"))),
             Question::Message(kind) => value::text(self.condition(kind).map_or("", |it| field(it, "message"))),
-            Question::PodsReady(since) => {
-                let since = since.as_ref().and_then(|path| super::functions::as_time(&*self.at(path)));
-                time(first_ready(self.pods, since))
-            }
+            Question::PodsReady(since) => time(first_ready(self.pods, self.since(since))),
+            Question::PodsUnschedulable => value::bool(self.pods.iter().any(|pod| pod.unschedulable.is_some())),
             Question::QueuedByKueue => value::bool(self.queued_by_kueue),
             Question::AsksForSpot => value::bool(self.object.asks_for_spot()),
             Question::Key => self.item.map_or_else(value::null, |item| value::text(item.key)),
+        }
+    }
+
+    fn since(&self, since: &Since) -> Option<Timestamp> {
+        match since {
+            Since::Ever => None,
+            Since::Path(path) => as_time(&*self.at(path)),
+            Since::Condition(kind) => self.condition(kind)?.get("lastTransitionTime")?.as_str()?.parse().ok(),
         }
     }
 
@@ -178,10 +197,6 @@ impl<'a> Scope<'a> {
 /// Fields of `metadata` that can be asked for. `deletionTimestamp` is the time of the request.
 pub(super) const METADATA: [&str; 6] =
     ["name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "generation"];
-
-fn first_ready(pods: &[PodFacts], since: Option<Timestamp>) -> Option<Timestamp> {
-    pods.iter().filter_map(|pod| pod.ready).filter(|ready| since.is_none_or(|since| *ready >= since)).min()
-}
 
 fn field<'a>(json: &'a Json, field: &str) -> &'a str {
     json.get(field).and_then(Json::as_str).unwrap_or_default()

@@ -9,6 +9,7 @@ use super::expression::Expression;
 use super::functions::ENVIRONMENT;
 use super::object::Object;
 use super::question::{Item, Scope};
+use super::schema::Lend;
 use crate::detect::pod;
 use crate::detect::{Detected, Presence};
 use crate::lifecycle::event_type::Cause;
@@ -98,8 +99,8 @@ impl<'a> Run<'a> {
         Findings { found, problems: self.problems }
     }
 
-    /// What the object lends to the one above it.
-    pub(super) fn lend(mut self) -> Findings {
+    /// What the object lends to the one above it, in this way.
+    pub(super) fn lend(mut self, lend: Lend) -> Findings {
         let scope = self.scope(None);
         let context = context(&scope);
         let place = Place { context: &context, item: None };
@@ -107,7 +108,7 @@ impl<'a> Run<'a> {
             return Findings::default();
         }
         let finished = self.finished(&context);
-        let found = self.rules(&self.body.rules, &place, |rule| rule.lend && rule.is_final == finished);
+        let found = self.rules(&self.body.rules, &place, |rule| rule.lend == lend && rule.is_final == finished);
         Findings { found, problems: self.problems }
     }
 

@@ -96,9 +96,9 @@ pub(super) struct Rule {
     /// Told once the object has finished, and not before; the others are told until then.
     #[serde(default, rename = "final")]
     pub(super) is_final: bool,
-    /// Also told of the owner, if the object has one that is the subject.
+    /// Whether it is also told of the owner, if the object has one that is the subject.
     #[serde(default)]
-    pub(super) lend: bool,
+    pub(super) lend: Lend,
     pub(super) when: Text,
     pub(super) occurrence: Option<Text>,
     pub(super) time: Option<Text>,
@@ -110,6 +110,19 @@ pub(super) struct Rule {
     pub(super) deadline: Option<Text>,
     #[serde(default)]
     pub(super) data: BTreeMap<String, Text>,
+}
+
+/// What a transition is to the owner of the object.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum Lend {
+    /// Nothing.
+    #[default]
+    No,
+    /// Something that the owner goes through, as long as it has not ended.
+    Detail,
+    /// The end of one of the owner's tasks, which is told even after the owner's own end.
+    Task,
 }
 
 /// What is inside of an object, each with a life of its own.
