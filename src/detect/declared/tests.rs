@@ -2,7 +2,11 @@
 //! `Transition[occurrence]@time`.
 
 mod catalog;
+mod jobset;
 mod kubeflow;
+mod malformed;
+mod ray;
+mod volcano;
 
 use serde_json::{Value, json};
 

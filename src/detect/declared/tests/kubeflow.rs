@@ -4,7 +4,7 @@ use rstest::rstest;
 
 use super::*;
 
-const KINDS: [&str; 1] = ["PyTorchJob"];
+const KINDS: [&str; 6] = ["PyTorchJob", "TFJob", "MPIJob", "XGBoostJob", "JAXJob", "PaddleJob"];
 
 fn pytorch() -> Kind {
     kind("kubeflow.org/PyTorchJob", "v1")
@@ -133,4 +133,63 @@ fn pods_add_restarts_preemption_and_the_cause_of_a_failure() {
     let detail = json!({"startTime": at("10:00:02"), "endTime": at("11:00:00"), "durationSeconds": 3598, "pod": "w-3",
         "node": "node-1", "container": "pytorch", "exitCode": 137, "podReason": "OOMKilled"});
     assert_eq!(Value::Object(found[0].data.clone()), detail);
+}
+
+mod mpi_v2beta1 {
+    use super::*;
+
+    fn mpi() -> Kind {
+        kind("kubeflow.org/MPIJob", "v2beta1")
+    }
+
+    fn failed(reason: &str) -> Value {
+        json!({"startTime": at("10:00:02"), "completionTime": at("11:00:00"), "conditions": [yes("Failed", reason, "11:00:01")]})
+    }
+
+    #[rstest]
+    #[case::created(since("10:00:02", &[yes("Created", "MPIJobCreated", "10:00:02")]), &["Queued[]@10:00:00"])]
+    #[case::running(
+        since("10:00:02", &[yes("Created", "", "10:00:02"), yes("Running", "MPIJobRunning", "10:00:30")]),
+        &["Running[10:00:02]@10:00:30"])]
+    #[case::finished_before_it_was_seen_running(
+        json!({"startTime": at("10:00:02"), "completionTime": at("10:01:00"),
+            "conditions": [not("Running", "", "10:01:00"), yes("Succeeded", "MPIJobSucceeded", "10:01:00")]}),
+        &["Succeeded[]@10:01:00"])]
+    #[case::failed(failed("BackoffLimitExceeded/OOMKilled"), &["Failed[]@11:00:00"])]
+    #[case::failed_for_no_reason_of_a_pod(failed("BackoffLimitExceeded/"), &["Failed[]@11:00:00"])]
+    #[case::timeout(failed("DeadlineExceeded"), &["Failed![]@11:00:00"])]
+    #[case::evicted(
+        since("10:00:02", &[yes("Running", "", "10:00:30"), yes("Failed", "MPIJobEvicted", "10:30:00")]),
+        &["Running[10:00:02]@10:00:30", "FaultTolerance[10:30:00]@10:30:00"])]
+    #[case::evicted_and_then_successful(
+        json!({"completionTime": at("11:00:00"),
+            "conditions": [yes("Failed", "MPIJobEvicted", "10:30:00"), yes("Succeeded", "", "11:00:00")]}),
+        &["Succeeded[]@11:00:00"])]
+    #[case::evicted_for_good(failed("MPIJobEvicted"), &["Failed[]@11:00:00"])]
+    #[case::suspended_by_hand(
+        since("10:00:02", &[not("Running", "", "10:10:00"), yes("Suspended", "MPIJobSuspended", "10:10:00")]),
+        &["Stopped[10:10:00]@10:10:00"])]
+    fn what_a_job_proves(#[case] status: Value, #[case] expected: &[&str]) {
+        proves(&mpi(), &of(&status), expected);
+    }
+
+    #[test]
+    fn the_two_versions_are_told_apart_by_what_the_cluster_serves() {
+        let catalog = Catalog::built_in();
+        let served = |versions: &[&str]| {
+            catalog
+                .serving("kubeflow.org", "MPIJob", versions)
+                .map(|(kind, version)| (kind.file().to_owned(), version.to_owned()))
+        };
+        let is = |file: &str, version: &str| Some((file.to_owned(), version.to_owned()));
+        assert_eq!(served(&["v1"]), is("kubeflow-mpijob-v1.yaml", "v1"));
+        assert_eq!(served(&["v2beta1"]), is("kubeflow-mpijob-v2beta1.yaml", "v2beta1"));
+        assert_eq!(served(&["v3"]), None);
+    }
+
+    #[test]
+    fn a_job_suspended_by_kueue_waits_again() {
+        let status = since("10:00:02", &[not("Running", "", "10:10:00"), yes("Suspended", "", "10:10:00")]);
+        proves(&mpi(), &labelled(&kueue(), &json!({}), &status), &["Queued[10:10:00]@10:10:00"]);
+    }
 }
