@@ -2,10 +2,16 @@
 //! `Transition[occurrence]@time`.
 
 mod catalog;
+mod images;
 mod jobset;
+mod kubedl;
 mod kubeflow;
+mod kueue;
 mod malformed;
+mod models;
+mod notebooks;
 mod ray;
+mod tasks;
 mod volcano;
 
 use serde_json::{Value, json};
