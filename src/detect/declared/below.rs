@@ -3,7 +3,7 @@
 //! One run can be a `TrainJob` over a `JobSet` over Jobs over Pods, with a Kueue `Workload` beside them. Only the topmost
 //! is told about; what happens further down is told of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
@@ -140,6 +140,9 @@ pub fn combine(found: Vec<Detected>, finished: bool, lent: &[Lent]) -> Vec<Detec
     for lender in lent {
         found.extend(lender.tasks.iter().map(|task| lend(lender, task)));
     }
+    // Two may see the same, such as the wait for capacity. The first knows it from closer by.
+    let mut seen = BTreeSet::new();
+    found.retain(|it| seen.insert((it.transition, it.occurrence.clone())));
     found
 }
 

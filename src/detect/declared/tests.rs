@@ -10,9 +10,12 @@ mod kueue;
 mod malformed;
 mod models;
 mod notebooks;
+mod pitfalls;
 mod ray;
 mod tasks;
 mod volcano;
+
+use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 
@@ -76,8 +79,9 @@ pub(super) fn shown(found: &[Detected]) -> Vec<String> {
 
 /// The built-in kind of this `group/Kind` and version.
 pub(super) fn kind(name: &str, version: &str) -> Kind {
+    static BUILT_IN: LazyLock<Catalog> = LazyLock::new(Catalog::built_in);
     let (group, kind) = name.split_once('/').unwrap();
-    Catalog::built_in().serving(group, kind, &[version]).unwrap_or_else(|| panic!("there is no {name}")).0.clone()
+    BUILT_IN.serving(group, kind, &[version]).unwrap_or_else(|| panic!("there is no {name}")).0.clone()
 }
 
 /// What a present object proves; no expression may fail.

@@ -173,12 +173,7 @@ fn pods_that_find_no_spot_node_are_bidding_and_pods_that_lose_theirs_preempted()
     // Kueue says the same: it is one wait.
     let lent = [lends(&workload(), &object(&spot(), &provisioning("Pending")))];
     let both = Below { pods: &pods, lent: &lent };
-    proves_below(
-        &pytorch(),
-        &job,
-        &both,
-        &["Queued[]@10:00:00", "BiddingStarted[]@10:00:07", "BiddingStarted[]@10:00:07"],
-    );
+    proves_below(&pytorch(), &job, &both, &["Queued[]@10:00:00", "BiddingStarted[]@10:00:07"]);
     let on_demand = object(&json!({}), &json!({}));
     proves_below(&pytorch(), &on_demand, &Below { pods: &pods, lent: &[] }, &["Queued[]@10:00:00"]);
 
