@@ -14,6 +14,7 @@ pub mod lenient;
 pub mod meta;
 pub mod pod;
 pub mod role;
+pub mod spot;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};

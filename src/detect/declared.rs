@@ -20,7 +20,6 @@ mod object;
 mod question;
 mod run;
 mod schema;
-mod spot;
 mod value;
 
 #[cfg(test)]
@@ -28,14 +27,13 @@ mod tests;
 
 use std::sync::Arc;
 
-pub use below::{Below, Lent, bidding, combine, first_ready, reclaimed};
+pub use below::{Below, Lent, combine};
 pub use catalog::Catalog;
 pub use docs::table;
 pub use error::{CatalogError, Problem};
 pub use object::Object;
 pub use run::Findings;
 pub use schema::{Access, Scope};
-pub use spot::{is_asked_for as asks_for_spot, is_spot};
 
 use super::role::Role;
 use super::{Detected, Presence};

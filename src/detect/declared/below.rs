@@ -3,13 +3,13 @@
 //! One run can be a `TrainJob` over a `JobSet` over Jobs over Pods, with a Kueue `Workload` beside them. Only the topmost
 //! is told about; what happens further down is told of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
 use crate::detect::job::{self, JobView};
-use crate::detect::pod::{self, Disruption, PodFacts};
-use crate::detect::{Detected, Presence, minute};
+use crate::detect::pod::{self, PodFacts};
+use crate::detect::{Detected, Presence, spot};
 use crate::lifecycle::Transition;
 use crate::lifecycle::event_type::Cause;
 
@@ -75,7 +75,7 @@ impl Below<'_> {
 pub(super) fn of_pods(pods: &[PodFacts], wanted: &[Transition], asks_for_spot: bool) -> Vec<Detected> {
     let mut found = Vec::new();
     if wanted.contains(&Transition::BiddingStarted) && asks_for_spot {
-        found.extend(bidding(pods));
+        found.extend(spot::bidding(pods));
     }
     if wanted.contains(&Transition::FaultTolerance) {
         found.extend(pod::restarted(pods));
@@ -83,51 +83,10 @@ pub(super) fn of_pods(pods: &[PodFacts], wanted: &[Transition], asks_for_spot: b
     if wanted.contains(&Transition::Preempted) {
         found.extend(pod::preemptions(pods));
         if asks_for_spot {
-            found.extend(reclaimed(pods));
+            found.extend(spot::reclaimed(pods));
         }
     }
     found
-}
-
-/// That the scheduler finds no node for Pods that want spot capacity, and none of them was ever ready.
-#[must_use]
-pub fn bidding(pods: &[PodFacts]) -> Option<Detected> {
-    if pods.iter().any(|pod| pod.ready.is_some()) {
-        return None;
-    }
-    let waiting = pods.iter().filter_map(|pod| pod.unschedulable.map(|since| (since, pod)));
-    let (since, first) = waiting.clone().min_by_key(|(since, pod)| (*since, &*pod.name))?;
-    let found = Detected::new(Transition::BiddingStarted, "", Some(since))
-        .because("WaitingForSpotCapacity", "the job waits for spot capacity: no node fits its pods")
-        .with("pod", Some(&*first.name))
-        .with("pods", Some(waiting.count()));
-    Some(found)
-}
-
-/// That Pods lost the spot nodes that they asked for. Those of one minute are one.
-#[must_use]
-pub fn reclaimed(pods: &[PodFacts]) -> Vec<Detected> {
-    let mut occurrences: BTreeMap<String, Vec<(&PodFacts, &Disruption)>> = BTreeMap::new();
-    for pod in pods {
-        if let Some(disruption) = pod.disruption.as_deref() {
-            let occurrence = disruption
-                .time
-                .map_or_else(|| format!("reclaimed:{}", pod.name), |time| format!("reclaimed@{}", minute(time)));
-            occurrences.entry(occurrence).or_default().push((pod, disruption));
-        }
-    }
-    let told = |(occurrence, lost): (String, Vec<(&PodFacts, &Disruption)>)| {
-        let (pod, disruption) = lost.iter().min_by_key(|(pod, disruption)| (disruption.time, &*pod.name))?;
-        let message = format!("a pod had to leave its spot node ({})", disruption.reason);
-        let found = Detected::new(Transition::Preempted, occurrence, disruption.time)
-            .because("SpotReclaimed", message)
-            .with("pod", Some(&*pod.name))
-            .with("node", pod.node.as_deref())
-            .with("podReason", Some(&*disruption.reason).filter(|reason| !reason.is_empty()))
-            .with("pods", Some(lost.len()));
-        Some(found)
-    };
-    occurrences.into_iter().filter_map(told).collect()
 }
 
 /// Puts together what a subject proves by itself and what is lent to it. `finished`: whether its own end is decided.
@@ -200,7 +159,6 @@ fn lend(lender: &Lent, it: &Detected) -> Detected {
 }
 
 /// When the first of these Pods was ready; `None` if none was.
-#[must_use]
-pub fn first_ready(pods: &[PodFacts], since: Option<Timestamp>) -> Option<Timestamp> {
+pub(super) fn first_ready(pods: &[PodFacts], since: Option<Timestamp>) -> Option<Timestamp> {
     pods.iter().filter_map(|pod| pod.ready).filter(|ready| since.is_none_or(|since| *ready >= since)).min()
 }

@@ -5,9 +5,9 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value as Json;
 
 use super::approval::{self, Approval, Manager};
-use super::spot;
 use crate::detect::lenient::{self, Structure};
 use crate::detect::meta::{Labels, Meta, Owner};
+use crate::detect::spot;
 use crate::lifecycle::Subject;
 
 /// Any object, as a detector sees it. Every JSON object gives one: what is missing or of the wrong type is empty.

@@ -202,14 +202,24 @@ impl<'a> Run<'a> {
             let start = self.body.start.as_ref().and_then(|start| self.noted(start, start.time(context)).flatten());
             found = found.with_span(start, time.filter(|_| rule.is_final));
         }
-        if rule.is_final && rule.transition == Transition::Failed {
-            let loss = pod::latest_loss(self.below.pods).or_else(|| pod::latest_restart(self.below.pods));
-            found = loss.map_or(found.clone(), |loss| loss.tell(found));
-        }
+        found = self.with_loss(found, rule);
         for (field, expression) in &rule.data {
             found = found.with(field, self.noted(expression, expression.data(context)).flatten());
         }
         found.with("task", place.item.map(|(_, name)| name).filter(|name| !name.is_empty()))
+    }
+
+    /// What its Pods know of a failure, or of a loss that the object survived.
+    fn with_loss(&self, mut found: Detected, rule: &Rule) -> Detected {
+        let pods = self.below.pods;
+        let loss = match rule.transition {
+            Transition::Failed if rule.is_final => pod::latest_loss(pods).or_else(|| pod::latest_restart(pods)),
+            Transition::FaultTolerance => pod::latest_loss(pods),
+            _ => None,
+        };
+        let Some(loss) = loss else { return found };
+        found.time = found.time.or(loss.time);
+        loss.tell(found)
     }
 
     fn truth(&mut self, expression: &Expression, context: &Context<'_, '_>) -> bool {

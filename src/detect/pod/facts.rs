@@ -23,7 +23,7 @@ pub struct PodFacts {
     /// When it first was ready.
     pub ready: Option<Timestamp>,
     /// Since when the scheduler finds no node for it, while that is so.
-    pub unschedulable: Option<Timestamp>,
+    pub unschedulable: Option<Box<Timestamp>>,
     /// Its containers' restarts, if there were any.
     pub restarts: Option<Box<Restarts>>,
     /// How it failed, if it did so by itself.
@@ -226,11 +226,11 @@ pub fn preemptions(pods: &[PodFacts]) -> Vec<Detected> {
         .collect()
 }
 
-fn unschedulable(pod: &PodView) -> Option<Timestamp> {
+fn unschedulable(pod: &PodView) -> Option<Box<Timestamp>> {
     let scheduled = pod.status.conditions.iter().find(|condition| &*condition.kind == "PodScheduled")?;
     let is_waiting = pod.status.phase == Phase::Pending && pod.metadata.deletion.is_none();
     let finds_none = scheduled.status == Status::False && &*scheduled.reason == "Unschedulable";
-    scheduled.time.filter(|_| is_waiting && finds_none)
+    scheduled.time.filter(|_| is_waiting && finds_none).map(Box::new)
 }
 
 fn disruption_of(condition: &Condition) -> Disruption {

@@ -49,7 +49,7 @@ fn of(generation: i64, status: &Value) -> Object {
     with(state("Retrying", "FAILED"), &json!({"failed": 1, "reason": "AppFailed"})), &["FaultTolerance[failed:1]@-"])]
 #[case::retried(json!({"jobDeploymentStatus": "", "failed": 1}), &["FaultTolerance[failed:1]@-"])]
 #[case::running_after_a_retry(
-    with(state("Running", "RUNNING"), &json!({"failed": 1})), &["Running[10:00:02]@10:00:30", "FaultTolerance[failed:1]@-"])]
+    with(state("Running", "RUNNING"), &json!({"failed": 1})), &["Running[10:00:02]@10:00:30", "FaultTolerance[failed:1]@10:00:02"])]
 fn what_a_rayjob_proves(#[case] status: Value, #[case] expected: &[&str]) {
     proves(&rayjob(), &of(1, &status), expected);
 }

@@ -1,9 +1,19 @@
-//! Whether a spec asks for nodes that can be taken away again: spot or preemptible instances.
+//! Nodes that can be taken away again (spot, preemptible): who asks for them, who waits for them, who lost them.
 //!
-//! Kinds keep their Pod templates in many places, so the whole spec is looked through for what only a Pod template
-//! has. A toleration allows such a node, and asks for nothing.
+//! Kubernetes has no bidding, and what is told here is called by its name: waiting for spot capacity. Kinds keep their
+//! Pod templates in many places, so [`is_asked_for`] looks through a whole spec for what only a Pod template has. A
+//! toleration allows such a node, and asks for nothing.
 
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
 use serde_json::Value as Json;
+
+use super::lenient::{self, Structure};
+use super::meta::Labels;
+use super::pod::{Disruption, PodFacts};
+use super::{Detected, minute};
+use crate::lifecycle::Transition;
 
 /// Node labels by which clouds and autoscalers mark such nodes. The values are compared without regard to case.
 const LABELS: [(&str, &str); 6] = [
@@ -61,6 +71,76 @@ fn term_requires(term: &Json) -> bool {
 #[must_use]
 pub fn is_spot(key: &str, value: &str) -> bool {
     LABELS.iter().any(|(label, spot)| key == *label && value.eq_ignore_ascii_case(spot))
+}
+
+/// A Pod template, read for nothing but this.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Template {
+    #[serde(deserialize_with = "lenient::or_default")]
+    spec: TemplateSpec,
+}
+
+impl Structure for Template {}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct TemplateSpec {
+    #[serde(deserialize_with = "lenient::or_default")]
+    node_selector: Labels,
+    affinity: Json,
+}
+
+impl Structure for TemplateSpec {}
+
+impl Template {
+    /// Whether its Pods can run on such nodes only.
+    pub(super) fn asks_for_spot(&self) -> bool {
+        let TemplateSpec { node_selector, affinity } = &self.spec;
+        LABELS.iter().any(|(label, _)| node_selector.get(label).is_some_and(|value| is_spot(label, value)))
+            || is_asked_for(affinity)
+    }
+}
+
+/// That the scheduler finds no node for Pods that want spot capacity, and none of them was ever ready.
+#[must_use]
+pub fn bidding(pods: &[PodFacts]) -> Option<Detected> {
+    if pods.iter().any(|pod| pod.ready.is_some()) {
+        return None;
+    }
+    let waiting = pods.iter().filter_map(|pod| pod.unschedulable.as_deref().map(|since| (*since, pod)));
+    let (since, first) = waiting.clone().min_by_key(|(since, pod)| (*since, &*pod.name))?;
+    let found = Detected::new(Transition::BiddingStarted, "", Some(since))
+        .because("WaitingForSpotCapacity", "the job waits for spot capacity: no node fits its pods")
+        .with("pod", Some(&*first.name))
+        .with("pods", Some(waiting.count()));
+    Some(found)
+}
+
+/// That Pods lost the spot nodes that they asked for. Those of one minute are one.
+#[must_use]
+pub fn reclaimed(pods: &[PodFacts]) -> Vec<Detected> {
+    let mut occurrences: BTreeMap<String, Vec<(&PodFacts, &Disruption)>> = BTreeMap::new();
+    for pod in pods {
+        if let Some(disruption) = pod.disruption.as_deref() {
+            let occurrence = disruption
+                .time
+                .map_or_else(|| format!("reclaimed:{}", pod.name), |time| format!("reclaimed@{}", minute(time)));
+            occurrences.entry(occurrence).or_default().push((pod, disruption));
+        }
+    }
+    let told = |(occurrence, lost): (String, Vec<(&PodFacts, &Disruption)>)| {
+        let (pod, disruption) = lost.iter().min_by_key(|(pod, disruption)| (disruption.time, &*pod.name))?;
+        let message = format!("a pod had to leave its spot node ({})", disruption.reason);
+        let found = Detected::new(Transition::Preempted, occurrence, disruption.time)
+            .because("SpotReclaimed", message)
+            .with("pod", Some(&*pod.name))
+            .with("node", pod.node.as_deref())
+            .with("podReason", Some(&*disruption.reason).filter(|reason| !reason.is_empty()))
+            .with("pods", Some(lost.len()));
+        Some(found)
+    };
+    occurrences.into_iter().filter_map(told).collect()
 }
 
 #[cfg(test)]
