@@ -29,7 +29,7 @@ use std::sync::Arc;
 
 pub use below::{Below, Lent, combine};
 pub use catalog::Catalog;
-pub use docs::table;
+pub use docs::page;
 pub use error::{CatalogError, Problem};
 pub use object::Object;
 pub use run::Findings;
@@ -60,7 +60,6 @@ struct Header {
     plural: String,
     scope: Scope,
     docs: String,
-    note: Option<String>,
     access: Vec<Access>,
 }
 
@@ -110,7 +109,7 @@ impl Kind {
     /// What the kind cannot show, if anything.
     #[must_use]
     pub fn note(&self) -> Option<&str> {
-        self.header.note.as_deref()
+        self.body.note.as_deref()
     }
 
     /// What has to be got, listed and watched beside the kind itself and Pods.
@@ -138,6 +137,26 @@ impl Kind {
         all.sort_unstable();
         all.dedup();
         all
+    }
+
+    /// Every event type of its source that its objects can have by default.
+    #[must_use]
+    pub fn events(&self) -> Vec<EventType> {
+        let Some(source) = self.source() else { return Vec::new() };
+        let mut all: Vec<_> = self
+            .transitions()
+            .into_iter()
+            .flat_map(|transition| EventType::of(source, transition, self.cause_of(transition)))
+            .collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    /// Whether it can tell that a deadline caused the transition.
+    fn cause_of(&self, transition: Transition) -> Cause {
+        let tells = |rule: &body::Rule| rule.transition == transition && rule.deadline.is_some();
+        if self.body.rules.iter().any(tells) { Cause::Deadline } else { Cause::Other }
     }
 
     /// Takes out of the object what nothing here ever looks at. Most of a spec is that.

@@ -14,6 +14,7 @@ use crate::lifecycle::{EventType, Source, Transition};
 #[derive(Debug)]
 pub(super) struct Body {
     pub(super) questions: Vec<Question>,
+    pub(super) note: Option<String>,
     pub(super) source: Option<Source>,
     pub(super) observed_generation: Option<Expression>,
     pub(super) start: Option<Expression>,
@@ -63,6 +64,7 @@ pub(super) fn compile(file: &File, name: &str, text: &str) -> Result<Body, Catal
     let keep = Keep::of(&compile.compiler.questions, for_each.as_ref().map(|it| &it.path));
     Ok(Body {
         questions: compile.compiler.questions,
+        note: file.note.clone(),
         source,
         observed_generation,
         start,

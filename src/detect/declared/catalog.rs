@@ -55,6 +55,9 @@ files! {
 /// Kinds that are written in Rust, which no file may declare.
 const IN_RUST: [(&str, &str); 2] = [("batch", "Job"), ("", "Pod")];
 
+/// The compiled bodies by `group/Kind`, each with the name of its file.
+type Bodies = BTreeMap<String, Vec<(String, Arc<Body>)>>;
+
 /// Every declared kind.
 #[derive(Clone, Debug, Default)]
 pub struct Catalog {
@@ -108,22 +111,25 @@ impl Catalog {
                 Err(error) => errors.push(error),
             }
         }
-        let mut bodies = BTreeMap::new();
-        for (name, text, file) in parsed.iter().filter(|(_, _, file)| file.like.is_none()) {
-            match body::compile(file, name, text) {
-                Ok(body) => {
-                    bodies
-                        .entry(full_name(file))
-                        .or_insert_with(Vec::new)
-                        .push((file.versions.clone(), Arc::new(body)));
+        let mut bodies = Bodies::new();
+        parsed.retain(|(name, text, file)| {
+            let body = match &file.like {
+                Some(_) => return true,
+                None => body::compile(file, name, text),
+            };
+            match body {
+                Ok(body) => bodies.entry(full_name(file)).or_default().push((name.clone(), Arc::new(body))),
+                Err(error) => {
+                    errors.push(error);
+                    return false;
                 }
-                Err(error) => errors.push(error),
             }
-        }
+            true
+        });
         let mut added: Vec<Kind> = Vec::new();
         for (name, _, file) in parsed {
             match self.kind(&name, file, &bodies, &added) {
-                Ok(kind) => added.extend(kind),
+                Ok(kind) => added.push(kind),
                 Err(error) => errors.push(error),
             }
         }
@@ -134,35 +140,29 @@ impl Catalog {
         (Self { kinds }, errors)
     }
 
-    /// `None` for a file whose body did not compile, which was said already.
-    fn kind(
-        &self,
-        name: &str,
-        file: File,
-        bodies: &BTreeMap<String, Vec<(Vec<String>, Arc<Body>)>>,
-        added: &[Kind],
-    ) -> Result<Option<Kind>, CatalogError> {
+    fn kind(&self, name: &str, file: File, bodies: &Bodies, added: &[Kind]) -> Result<Kind, CatalogError> {
         let of_file = |line, message: String| CatalogError { file: name.into(), line, message };
         let own = full_name(&file);
-        if added
-            .iter()
-            .any(|kind| full_name_of(kind) == own && kind.versions().iter().any(|it| file.versions.contains(it)))
-        {
+        let is_declared = |kind: &Kind| {
+            full_name_of(kind) == own && kind.versions().iter().any(|version| file.versions.contains(version))
+        };
+        if added.iter().any(is_declared) {
             return Err(of_file(None, format!("{own} is declared in another file for the same version")));
         }
         let body = match &file.like {
-            None => bodies.get(&own).and_then(|all| all.iter().find(|(versions, _)| *versions == file.versions)),
-            Some(like) => match bodies.get(&like.value).and_then(|all| all.first()) {
-                Some(body) => Some(body),
-                None => {
-                    let known = self.kinds.iter().find(|kind| full_name_of(kind) == like.value);
-                    let message = || format!("there is no kind {} to be like", like.value);
-                    let known = known.ok_or_else(|| of_file(Some(like.referenced.line()), message()))?;
-                    return Ok(Some(Kind { header: Arc::new(header(name, file)), body: known.body.clone() }));
-                }
-            },
+            None => bodies.get(&own).and_then(|all| all.iter().find(|(file, _)| file == name)).map(|(_, body)| body),
+            Some(like) => bodies
+                .get(&like.value)
+                .and_then(|all| all.first())
+                .map(|(_, body)| body)
+                .or_else(|| self.kinds.iter().find(|kind| full_name_of(kind) == like.value).map(|kind| &kind.body)),
         };
-        Ok(body.map(|(_, body)| Kind { body: body.clone(), header: Arc::new(header(name, file)) }))
+        let Some(body) = body.cloned() else {
+            let line = file.like.as_ref().map(|like| like.referenced.line());
+            let like = file.like.map_or(own, |like| like.value);
+            return Err(of_file(line, format!("there is no kind {like} to be like")));
+        };
+        Ok(Kind { header: Arc::new(header(name, file)), body })
     }
 
     /// Every kind.
@@ -198,8 +198,8 @@ fn full_name_of(kind: &Kind) -> String {
 }
 
 fn header(name: &str, file: File) -> Header {
-    let File { group, versions, kind, plural, scope, docs, note, access, .. } = file;
-    Header { file: name.to_owned(), group, versions, kind, plural, scope, docs, note, access }
+    let File { group, versions, kind, plural, scope, docs, access, .. } = file;
+    Header { file: name.to_owned(), group, versions, kind, plural, scope, docs, access }
 }
 
 fn parse(name: &str, text: &str) -> Result<File, CatalogError> {
@@ -208,7 +208,8 @@ fn parse(name: &str, text: &str) -> Result<File, CatalogError> {
     let file: File = serde_saphyr::from_str_with_options(text, options).map_err(|it| {
         let line = it.location().map(|location| location.line()).filter(|line| *line > 0);
         let message = it.without_snippet().render_with_formatter(&serde_saphyr::UserMessageFormatter);
-        error(line, message)
+        // The place stands in front already.
+        error(line, message.split(" at line ").next().unwrap_or_default().to_owned())
     })?;
     if IN_RUST.contains(&(&*file.group, &*file.kind)) {
         return Err(error(None, format!("{} is built into the program, and cannot be declared", full_name(&file))));

@@ -60,6 +60,23 @@ pub(super) const TABLE: [Described; 11] = [
     described("oneOf", (2, 6), "oneOf(a, 'x', ...)", "whether a equals one of the others", one_of),
 ];
 
+/// What can be asked about the object as a whole, with its meaning.
+pub(super) const QUESTIONS: [(&str, &str); 10] = [
+    ("is('Type')", "whether the condition of this type is `True`"),
+    ("isNot('Type')", "whether it is `False`"),
+    ("since('Type')", "its `lastTransitionTime`, whatever its status; null if there is none"),
+    ("reason('Type')", "its reason; empty if there is none"),
+    ("message('Type')", "its message; empty if there is none"),
+    (
+        "podsReady()",
+        "when the first of its Pods was ready; null if none was. `podsReady(status.startTime)` and `podsReady('Type')` leave out those before that time",
+    ),
+    ("podsUnschedulable", "whether the scheduler finds no node for one of its Pods"),
+    ("queuedByKueue", "whether Kueue decides when it may run"),
+    ("asksForSpot", "whether a Pod template in its spec can run only on nodes that can be taken away"),
+    ("item`, `key", "in `forEach`: the thing that is looked at, and its key or position"),
+];
+
 /// The comparisons, which are false if there is nothing to compare. CEL's own would be an error.
 const COMPARISONS: [(&str, Function); 4] =
     [(LESS, less), (LESS_EQUALS, less_equals), (GREATER, greater), (GREATER_EQUALS, greater_equals)];

@@ -2,6 +2,7 @@
 //! `Transition[occurrence]@time`.
 
 mod catalog;
+mod engine;
 mod images;
 mod jobset;
 mod kubedl;
