@@ -8,11 +8,13 @@
 //! proves. Start at [`job`] and [`pod`]; [`role`] says how their states are told for each source.
 
 pub mod condition;
+pub mod declared;
 pub mod job;
 pub mod lenient;
 pub mod meta;
 pub mod pod;
 pub mod role;
+pub mod spot;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};

@@ -312,6 +312,21 @@ fn preempted_pods_are_told_as_preempted_and_not_as_failed_too() {
 }
 
 #[test]
+fn a_job_that_asks_for_spot_nodes_bids_for_them_and_is_preempted_when_it_loses_them() {
+    let spec =
+        json!({"template": {"spec": {"nodeSelector": {"karpenter.sh/capacity-type": "spot"}, "containers": []}}});
+    let no_node = json!({"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "lastTransitionTime": at("10:00:07")});
+    let pods = [pod("w-0", &json!({"phase": "Pending", "conditions": [no_node]}))];
+    let waiting = json!({"ready": 0, "active": 1, "startTime": at("10:00:01")});
+    let spot = |status: &Value| job_with(&json!({}), &spec, status);
+    proves(&spot(&waiting), &pods, Present, &["Queued[]@10:00:00", "BiddingStarted[]@10:00:07"]);
+    proves(&job(&waiting), &pods, Present, &["Queued[]@10:00:00"]);
+    let lost = [disrupted_pod("w-0", "DeletionByTaintManager", "10:20:03")];
+    let running = json!({"ready": 1, "startTime": at("10:00:01"), "failed": 1});
+    proves(&spot(&running), &lost, Present, &["Running[10:00:01]@-", "Preempted[reclaimed@10:20:00]@10:20:03"]);
+}
+
+#[test]
 fn a_pod_lost_with_its_node_is_fault_tolerance() {
     let pods = [disrupted_pod("w-0", "DeletionByTaintManager", "10:20:03")];
     let found = detect(&job(&json!({"ready": 0, "failed": 1})), &pods, Present);

@@ -257,3 +257,19 @@ fn an_older_restart_count_does_not_replace_a_newer_one() {
 fn fifty_thousand_pods_fit_in_memory() {
     assert!(size_of::<PodFacts>() <= 96, "{}", size_of::<PodFacts>());
 }
+
+#[test]
+fn that_no_node_fits_is_known_while_it_is_so() {
+    let pod = |phase: &str, status: &str, reason: &str| {
+        let scheduled = json!({"type": "PodScheduled", "status": status, "reason": reason, "lastTransitionTime": "2026-11-24T10:00:07Z"});
+        let view = serde_json::from_value(json!({"status": {"phase": phase, "conditions": [scheduled]}})).unwrap();
+        facts(&view)
+    };
+    let waiting = pod("Pending", "False", "Unschedulable");
+    assert_eq!(waiting.unschedulable.as_deref().copied(), "2026-11-24T10:00:07Z".parse().ok());
+    assert_eq!(pod("Pending", "False", "SchedulingGated").unschedulable, None);
+    assert_eq!(pod("Failed", "False", "Unschedulable").unschedulable, None);
+    let mut known = waiting;
+    known.merge(pod("Pending", "True", ""));
+    assert_eq!(known.unschedulable, None);
+}
