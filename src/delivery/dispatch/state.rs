@@ -8,7 +8,7 @@ use kube::Client;
 use tokio::sync::mpsc;
 
 use super::live::Live;
-use super::{Report, find_open, read_again};
+use super::{Report, find_open, read_again, read_open};
 use crate::api::Notice;
 use crate::api::notice::DeliveryStatus;
 use crate::channel;
@@ -21,6 +21,9 @@ use crate::delivery::metrics::DeliveryMetrics;
 use crate::delivery::targets::{RuleTemplates, TargetKey, TargetState, TargetTable};
 use crate::rules::Policy;
 use crate::watch::stream::Change;
+
+/// How long a Notice that a change showed may be on its way from our own outbox, which mostly is the quicker.
+const OUR_OWN: SignedDuration = SignedDuration::from_millis(100);
 
 /// See the module above. Its methods stand in three files: this one takes in, `sending` runs the lanes, `outcome` notes and
 /// writes.
@@ -41,6 +44,8 @@ pub(super) struct Dispatcher {
     pub(super) live: HashMap<NoticeKey, Live>,
     /// Notices that came to their end lately. What was read before that, and arrives after, must not open them again.
     pub(super) settled: HashMap<NoticeKey, Timestamp>,
+    /// Open Notices that the outbox has not told us of, with when to read them: a standby stores what is published there.
+    pub(super) strays: HashMap<NoticeKey, Timestamp>,
     /// Notices that are being read to be tried again.
     pub(super) reading: HashSet<NoticeKey>,
     pub(super) attempts: usize,
@@ -74,6 +79,7 @@ impl Dispatcher {
             wakes: HashMap::new(),
             live: HashMap::new(),
             settled: HashMap::new(),
+            strays: HashMap::new(),
             reading: HashSet::new(),
             attempts: 0,
             leading: false,
@@ -146,6 +152,11 @@ impl Dispatcher {
     /// A Notice has changed, by our own writing or by somebody's annotation.
     pub(super) fn notice_change(&mut self, change: Change<NoticeView>) {
         self.book_changed = true;
+        let untouched = match &change {
+            Change::Applied(view, _) => view.untouched(),
+            _ => None,
+        };
+        let listed = matches!(change, Change::ListEnded { .. });
         let asks = {
             let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
             let asks = book.apply(change);
@@ -153,6 +164,39 @@ impl Dispatcher {
         };
         if let Some((request, key)) = asks.filter(|_| self.leading) {
             self.read_again(vec![(key, request)]);
+        }
+        if self.leading {
+            let open = if listed { self.open_in_book() } else { untouched.into_iter().collect() };
+            self.suspect(open);
+        }
+    }
+
+    fn open_in_book(&self) -> Vec<NoticeKey> {
+        let book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
+        book.iter().filter(|(_, entry)| !entry.is_finished()).map(|(key, _)| key.clone()).collect()
+    }
+
+    fn is_known(&self, key: &NoticeKey) -> bool {
+        self.live.contains_key(key) || self.settled.contains_key(key)
+    }
+
+    /// These may be Notices that another replica has stored.
+    fn suspect(&mut self, open: Vec<NoticeKey>) {
+        let look = self.clock.now().saturating_add(OUR_OWN).unwrap_or(Timestamp::MAX);
+        for key in open {
+            if !self.is_known(&key) {
+                self.strays.entry(key).or_insert(look);
+            }
+        }
+    }
+
+    /// Takes in what another replica has stored.
+    pub(super) fn adopt(&mut self) {
+        let now = self.clock.now();
+        let due: Vec<NoticeKey> = self.strays.extract_if(|_, at| *at <= now).map(|(key, _)| key).collect();
+        let unknown: Vec<NoticeKey> = due.into_iter().filter(|key| !self.is_known(key)).collect();
+        if !unknown.is_empty() {
+            self.tasks.background("adopt", read_open(self.client.clone(), unknown, self.reports.clone()));
         }
     }
 
@@ -175,7 +219,7 @@ impl Dispatcher {
     /// A stored Notice: its open deliveries join their lanes.
     pub(super) fn take_in(&mut self, notice: Notice) {
         let key = key_of(&notice);
-        if !self.leading || self.live.contains_key(&key) || self.settled.contains_key(&key) {
+        if !self.leading || self.is_known(&key) {
             return;
         }
         let live = Live::new(notice);
