@@ -5,17 +5,20 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kube::Client;
+use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::args::RunArgs;
 use super::health::{self, Readiness};
 use super::metrics::Metrics;
+use crate::bus::tls::{CertificateFiles, TlsError};
+use crate::bus::{self, Serving};
 use crate::channel::{self, AddressPolicy};
 use crate::cluster::clock::{Clock, SystemClock};
 use crate::cluster::leader::{self, Candidate, LeadershipLost};
 use crate::cluster::tasks::Tasks;
-use crate::controller::{self, Controlling, retention};
+use crate::controller::{self, Controlling, Ingresses, retention};
 use crate::delivery::book::{self, Book, Summary};
 use crate::delivery::dispatch::{self, Delivering};
 use crate::delivery::targets::{RuleTemplates, TargetTable};
@@ -29,6 +32,8 @@ use crate::watch::task::{self, Sighting, Watching};
 const LEASE: &str = "pai-notification";
 /// How long a stop waits for everything to end.
 const GRACE: Duration = Duration::from_secs(25);
+/// Published events that wait for the recorder at most.
+const MOST_PUBLISHED: usize = 8192;
 /// Tries to read the checkpoint before starting without one.
 const CHECKPOINT_TRIES: u32 = 30;
 
@@ -44,9 +49,14 @@ pub enum RunError {
     /// The HTTP client cannot be made.
     #[error(transparent)]
     HttpClient(#[from] channel::client::ClientError),
-    /// The ops address cannot be listened on.
-    #[error("cannot listen on --ops-address {address}")]
+    /// The bus's certificate cannot be used.
+    #[error("the certificate of the bus cannot be used")]
+    Certificate(#[from] TlsError),
+    /// An address cannot be listened on.
+    #[error("cannot listen on {flag} {address}")]
     Listen {
+        /// The flag that names it.
+        flag: &'static str,
         /// The address.
         address: std::net::SocketAddr,
         /// Why.
@@ -68,6 +78,7 @@ struct Wires {
     targets: watch::Sender<Arc<TargetTable>>,
     templates: watch::Sender<Arc<RuleTemplates>>,
     retentions: watch::Sender<Arc<retention::Retentions>>,
+    ingresses: watch::Sender<Option<Arc<Ingresses>>>,
     summary: watch::Sender<Arc<Summary>>,
     throttled: watch::Sender<Arc<HashMap<crate::delivery::targets::TargetKey, jiff::Timestamp>>>,
     checkpointed: watch::Sender<Option<jiff::Timestamp>>,
@@ -83,6 +94,7 @@ impl Default for Wires {
             targets: watch::Sender::default(),
             templates: watch::Sender::default(),
             retentions: watch::Sender::default(),
+            ingresses: watch::Sender::new(None),
             summary: watch::Sender::default(),
             throttled: watch::Sender::default(),
             checkpointed: watch::Sender::new(None),
@@ -103,9 +115,12 @@ pub async fn run(args: RunArgs) -> Result<(), RunError> {
     let client = Client::try_from(config).map_err(RunError::ApiClient)?;
     let addresses = AddressPolicy { allow: args.allow_target_cidr.clone(), deny: args.deny_target_cidr.clone() };
     let http = channel::Client::new(addresses)?;
-    let address = args.ops_address;
-    let listener = health::listen(address).await.map_err(|source| RunError::Listen { address, source })?;
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), namespace = args.own_namespace(), ops = %address, "starting");
+    let ports = Ports {
+        ops: listen("--ops-address", args.ops_address).await?,
+        bus: listen("--bus-address", args.bus_address).await?,
+        certificate: certificate(&args)?,
+    };
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), namespace = args.own_namespace(), ops = %args.ops_address, bus = %args.bus_address, "starting");
 
     let stop = CancellationToken::new();
     let program = Program {
@@ -120,7 +135,28 @@ pub async fn run(args: RunArgs) -> Result<(), RunError> {
         wires: Wires::default(),
         stop,
     };
-    program.run(listener).await
+    program.run(ports).await
+}
+
+/// What is opened before anything runs, so that a wrong flag is told at once.
+struct Ports {
+    ops: TcpListener,
+    bus: TcpListener,
+    certificate: Option<Certificate>,
+}
+
+/// The bus's certificate, and where it comes from.
+type Certificate = (CertificateFiles, Arc<rustls::ServerConfig>);
+
+async fn listen(flag: &'static str, address: std::net::SocketAddr) -> Result<TcpListener, RunError> {
+    health::listen(address).await.map_err(|source| RunError::Listen { flag, address, source })
+}
+
+fn certificate(args: &RunArgs) -> Result<Option<Certificate>, TlsError> {
+    let Some((certificate, key)) = args.bus_certificate() else { return Ok(None) };
+    let files = CertificateFiles { certificate: certificate.to_owned(), key: key.to_owned() };
+    let config = files.load()?;
+    Ok(Some((files, config)))
 }
 
 struct Program {
@@ -137,8 +173,8 @@ struct Program {
 }
 
 impl Program {
-    async fn run(self, listener: tokio::net::TcpListener) -> Result<(), RunError> {
-        let listed = self.start(listener).await;
+    async fn run(self, ports: Ports) -> Result<(), RunError> {
+        let listed = self.start(ports).await;
         let candidate = Candidate {
             client: self.client.clone(),
             namespace: self.namespace.clone(),
@@ -176,7 +212,7 @@ impl Program {
     }
 
     /// Starts every layer. Returns what has to live as long as they do.
-    async fn start(&self, listener: tokio::net::TcpListener) -> watch::Receiver<bool> {
+    async fn start(&self, ports: Ports) -> watch::Receiver<bool> {
         let positions = self.checkpoint().await;
         let (stored, stored_inbox) = mpsc::unbounded_channel();
         let sightings = task::start(Watching {
@@ -202,9 +238,37 @@ impl Program {
             checkpointed: self.wires.checkpointed.clone(),
             metrics: self.metrics.outbox.clone(),
         };
-        self.tasks.spawn("recorder", recorder::run(recording, sightings, self.stop.clone()));
-        self.start_health(listener, listed.clone());
+        let (publish, published) = mpsc::channel(MOST_PUBLISHED);
+        self.tasks.spawn("recorder", recorder::run(recording, sightings, published, self.stop.clone()));
+        self.start_bus(ports.bus, ports.certificate, publish);
+        self.start_health(ports.ops, listed.clone());
         listed
+    }
+
+    fn start_bus(
+        &self,
+        listener: TcpListener,
+        certificate: Option<Certificate>,
+        outbox: mpsc::Sender<recorder::Publication>,
+    ) {
+        let protection = certificate.map(|(files, config)| {
+            let (fresh, config) = watch::channel(config);
+            self.tasks.background("bus-certificate", files.keep_fresh(fresh));
+            config
+        });
+        let serving = Serving {
+            client: self.client.clone(),
+            clock: self.clock.clone(),
+            tasks: self.tasks.clone(),
+            listener,
+            protection,
+            ingresses: self.wires.ingresses.subscribe(),
+            outbox,
+            lookback: self.args.lookback,
+            rate: self.args.bus_rate,
+            metrics: self.metrics.bus.clone(),
+        };
+        self.tasks.spawn("bus", bus::run(serving, self.stop.clone()));
     }
 
     /// Passes sightings on, and tells when both lists are complete.
@@ -259,6 +323,8 @@ impl Program {
             targets: wires.targets.clone(),
             templates: wires.templates.clone(),
             retentions: wires.retentions.clone(),
+            ingresses: wires.ingresses.clone(),
+            bus_url: self.args.bus_url(),
         };
         self.tasks.spawn("controller", controller::run(controlling, self.stop.clone()));
         let retaining = retention::Retaining {

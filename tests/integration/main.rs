@@ -23,6 +23,7 @@ mod robot;
 
 mod access;
 mod bad_input;
+mod bus;
 mod crash;
 mod detection;
 mod scene;

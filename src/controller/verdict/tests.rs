@@ -9,6 +9,7 @@ use crate::api::notice::NoticeCounts;
 use crate::api::notice_rule::TargetState;
 use crate::delivery::book::TargetSummary;
 
+const BUS: &str = "http://bus";
 const CREATED: &str = "2026-01-01T00:00:00Z";
 const BOUND: &str = "2026-01-02T00:00:00Z";
 
@@ -208,7 +209,7 @@ fn a_status_says_what_became_of_the_notices_and_settles() {
         ..Summary::default()
     };
     let (throttled, filter_errors, tests) = (HashMap::new(), HashMap::new(), HashMap::new());
-    let tally = Tally { summary: &summary, throttled: &throttled, filter_errors: &filter_errors, tests: &tests };
+    let tally = Tally { summary: &summary, throttled: &throttled, filter_errors: &filter_errors, tests: &tests, bus_url: BUS };
     let status =
         target_status(&judgement.targets[&key], judgement.targets[&key].object.status.as_ref(), &tally, at(BOUND));
     assert_eq!((status.deliveries, status.channel.as_deref()), (Some(counts), Some("HTTP")));
@@ -275,7 +276,7 @@ fn what_cannot_be_read_says_so_and_a_target_still_holds_its_deliveries() {
         world.targets.clear();
     });
     let (summary, none) = (Summary::default(), HashMap::new());
-    let tally = Tally { summary: &summary, throttled: &none, filter_errors: &HashMap::new(), tests: &HashMap::new() };
+    let tally = Tally { summary: &summary, throttled: &none, filter_errors: &HashMap::new(), tests: &HashMap::new(), bus_url: BUS };
     let now = at(BOUND);
     let workspace = workspace_status(judgement.workspaces.last().unwrap(), None, &tally, now);
     let target = target_status(judgement.targets.values().next().unwrap(), None, &tally, now);
@@ -306,7 +307,7 @@ fn a_bus_is_ready_only_where_its_workspace_is_activated() {
         (bus("vision", "other"), |_| {}, "NoWorkspace"),
     ];
     for (bus, change, reason) in table {
-        let status = bus_status(&bus, None, &judged(change), at(BOUND));
+        let status = bus_status(&bus, None, &judged(change), BUS, at(BOUND));
         assert_eq!(status.conditions[0].reason, reason, "{:?} {}", bus.metadata.namespace, bus.spec.workspace);
     }
 }
@@ -321,7 +322,7 @@ fn the_notices_of_a_namespace_are_counted_for_its_own_workspace_alone() {
     let counts = NoticeCounts { pending: 0, delivered: 3, failed: 0 };
     let summary = Summary { namespaces: HashMap::from([("vision".to_owned(), counts)]), ..Summary::default() };
     let none = HashMap::new();
-    let tally = Tally { summary: &summary, throttled: &none, filter_errors: &HashMap::new(), tests: &HashMap::new() };
+    let tally = Tally { summary: &summary, throttled: &none, filter_errors: &HashMap::new(), tests: &HashMap::new(), bus_url: BUS };
     let shown: Vec<_> =
         judgement.workspaces.iter().map(|verdict| workspace_status(verdict, None, &tally, at(BOUND)).notices).collect();
     assert_eq!(shown, [Some(counts), None]);
