@@ -73,14 +73,13 @@ impl Access {
             "the token is not valid (any more); ask for a new one, such as with: kubectl create token <serviceaccount>",
         );
         match locked(&self.users).get(&digest, Instant::now()) {
-            Some(Some(user)) => return Ok(Publisher { user, token: digest }),
-            Some(None) => return Err(invalid),
-            None => {}
+            Known::Yes(user) => return Ok(Publisher { user, token: digest }),
+            Known::No => return Err(invalid),
+            Known::Not => {}
         }
-        self.new_tokens.take("", 1, Instant::now()).map_err(|wait| Refusal::TooMany {
-            what: "too many tokens that are new here",
-            wait,
-        })?;
+        self.new_tokens
+            .take("", 1, Instant::now())
+            .map_err(|wait| Refusal::TooMany { what: "too many tokens that are new here", wait })?;
         let user = self.review(token).await.map_err(|error| unanswered(&error))?.map(Arc::new);
         locked(&self.users).keep(digest, user.clone(), Instant::now());
         user.map(|user| Publisher { user, token: digest }).ok_or(invalid)
@@ -94,15 +93,16 @@ impl Access {
         let key = (publisher.token, format!("{namespace}/{workspace}"));
         let known = locked(&self.rights).get(&key, Instant::now());
         let allowed = match known {
-            Some(answer) => answer,
-            None => {
+            Known::Yes(()) => true,
+            Known::No => false,
+            Known::Not => {
                 let allowed = self.may_publish(&publisher.user, workspace, namespace).await;
-                let allowed = allowed.map_err(|error| unanswered(&error))?.then_some(());
-                locked(&self.rights).keep(key, allowed, Instant::now());
+                let allowed = allowed.map_err(|error| unanswered(&error))?;
+                locked(&self.rights).keep(key, allowed.then_some(()), Instant::now());
                 allowed
             }
         };
-        allowed.ok_or_else(|| forbidden(workspace))
+        if allowed { Ok(()) } else { Err(forbidden(workspace)) }
     }
 
     async fn review(&self, token: &str) -> Result<Option<UserInfo>, ApiError> {
@@ -165,6 +165,15 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// What is known of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Known<V> {
+    Yes(V),
+    No,
+    /// It has to be asked for.
+    Not,
+}
+
 /// Answers of the API server that still hold: `None` is a no.
 struct Answers<K, V>(HashMap<K, (Instant, Option<V>)>);
 
@@ -175,8 +184,12 @@ impl<K, V> Default for Answers<K, V> {
 }
 
 impl<K: Eq + Hash, V: Clone> Answers<K, V> {
-    fn get(&self, key: &K, now: Instant) -> Option<Option<V>> {
-        self.0.get(key).filter(|(until, _)| now < *until).map(|(_, answer)| answer.clone())
+    fn get(&self, key: &K, now: Instant) -> Known<V> {
+        match self.0.get(key).filter(|(until, _)| now < *until) {
+            Some((_, Some(answer))) => Known::Yes(answer.clone()),
+            Some((_, None)) => Known::No,
+            None => Known::Not,
+        }
     }
 
     fn keep(&mut self, key: K, answer: Option<V>, now: Instant) {
@@ -201,7 +214,9 @@ mod tests {
         answers.keep(1, Some("yes"), start);
         answers.keep(2, None, start);
         let after = |seconds: u64| start + Duration::from_secs(seconds);
-        for (seconds, yes, no) in [(0, Some(Some("yes")), Some(None)), (2, Some(Some("yes")), None), (10, None, None)] {
+        for (seconds, yes, no) in
+            [(0, Known::Yes("yes"), Known::No), (2, Known::Yes("yes"), Known::Not), (10, Known::Not, Known::Not)]
+        {
             assert_eq!((answers.get(&1, after(seconds)), answers.get(&2, after(seconds))), (yes, no), "{seconds} s");
         }
         for key in 0..2 * MOST {

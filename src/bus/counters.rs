@@ -46,7 +46,9 @@ impl Counters {
         for ((namespace, workspace), counts) in self.take() {
             match write_one(client, &namespace, &workspace, counts).await {
                 Ok(()) => {}
-                Err(error) if error.is_not_found() => tracing::debug!(workspace, "a bus is gone, and its counts with it"),
+                Err(error) if error.is_not_found() => {
+                    tracing::debug!(workspace, "a bus is gone, and its counts with it");
+                }
                 Err(error) => {
                     tracing::debug!(workspace, %error, "the counts of a bus could not be written yet");
                     self.add(&namespace, &workspace, counts);
@@ -56,7 +58,12 @@ impl Counters {
     }
 }
 
-async fn write_one(client: &Client, namespace: &str, workspace: &str, counts: EventBusCounters) -> Result<(), ApiError> {
+async fn write_one(
+    client: &Client,
+    namespace: &str,
+    workspace: &str,
+    counts: EventBusCounters,
+) -> Result<(), ApiError> {
     let (api, name): (Api<DeserializeGuard<EventBus>>, _) =
         (Api::namespaced(client.clone(), namespace), bus_name(workspace));
     let stored = deadline::read(api.get(&name)).await?;

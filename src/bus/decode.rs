@@ -126,8 +126,9 @@ impl<'de> Visitor<'de> for Batch<'_> {
         while let Some(event) = events.next_element::<Box<serde_json::value::RawValue>>()? {
             let index = envelopes.len();
             if index >= MOST_EVENTS {
-                *self.fault =
-                    Some(Refusal::TooLarge(format!("a batch may have at most {MOST_EVENTS} events; send several batches")));
+                *self.fault = Some(Refusal::TooLarge(format!(
+                    "a batch may have at most {MOST_EVENTS} events; send several batches"
+                )));
                 return Err(de::Error::custom("too many"));
             }
             match format::envelope(event.get().as_bytes()) {
@@ -270,9 +271,10 @@ fn check_reference(source: &str) -> Result<(), Refusal> {
         let message = format!("source has to be a URI reference such as /ci/pipelines/7; it may not contain {bad:?}");
         return Err(Refusal::Malformed(message));
     }
-    let whole = source.split('%').skip(1).all(|rest| {
-        rest.as_bytes().first_chunk::<2>().is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
-    });
+    let whole = source
+        .split('%')
+        .skip(1)
+        .all(|rest| rest.as_bytes().first_chunk::<2>().is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)));
     if !whole {
         return Err(Refusal::malformed("source has to be a URI reference; write a percent sign in it as %25"));
     }

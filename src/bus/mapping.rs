@@ -182,7 +182,8 @@ fn subject_of(
     let (kind_there, name_there) = attribute.map_or((None, ""), split);
     let name = if name.is_empty() { name_there.to_owned() } else { name };
     if name.trim().is_empty() {
-        let message = "nothing says what it happened to; give the attribute subject (such as Job/nightly-42), or data.subject";
+        let message =
+            "nothing says what it happened to; give the attribute subject (such as Job/nightly-42), or data.subject";
         return Err(Refusal::malformed(message));
     }
     let kind = Some(kind).filter(|kind| !kind.is_empty()).or_else(|| kind_there.map(str::to_owned));

@@ -44,7 +44,11 @@ impl Default for BusMetrics {
 impl BusMetrics {
     /// Registers them all.
     pub fn register(&self, registry: &mut Registry) {
-        registry.register("bus_requests", "Requests to the event bus, by the status of the answer", self.requests.clone());
+        registry.register(
+            "bus_requests",
+            "Requests to the event bus, by the status of the answer",
+            self.requests.clone(),
+        );
         registry.register("bus_events", "Events that the event bus has accepted", self.events.clone());
         registry.register("bus_seconds", "Seconds from a request to the event bus to its answer", self.latency.clone());
     }

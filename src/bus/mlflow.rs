@@ -114,15 +114,15 @@ fn told(
         ("model_version_tag", "set") => {
             let (key, value) = (key()?, details.value.as_deref().unwrap_or_default());
             let message = format!("tag {key} was set to {value}");
-            let approves = key == spec.approved_tag.key && value == spec.approved_tag.value;
-            if approves { approved(message) } else { changed("TagSet", message) }
+            let is_approval = key == spec.approved_tag.key && value == spec.approved_tag.value;
+            if is_approval { approved(message) } else { changed("TagSet", message) }
         }
         ("model_version_tag", "deleted") => changed("TagDeleted", format!("tag {} was removed", key()?)),
         ("model_version_alias", "created") => {
             let alias = alias()?;
             let message = format!("alias {alias} was given to it");
-            let approves = spec.approved_aliases.iter().any(|approving| approving == alias);
-            if approves { approved(message) } else { changed("AliasCreated", message) }
+            let is_approval = spec.approved_aliases.iter().any(|approving| approving == alias);
+            if is_approval { approved(message) } else { changed("AliasCreated", message) }
         }
         ("model_version_alias", "deleted") => changed("AliasDeleted", format!("alias {} was removed", alias()?)),
         _ => return Ok(None),
@@ -186,9 +186,10 @@ fn detail(details: &Details, model: &str, version: Option<&str>, origin: &Origin
 /// ISO 8601; without an offset it is UTC.
 fn time(text: &str) -> Result<Timestamp, Refusal> {
     let utc = || text.parse::<DateTime>().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|time| time.timestamp());
-    text.parse::<Timestamp>().ok().or_else(utc).ok_or_else(|| {
-        Refusal::malformed("timestamp is no time; MLflow writes it as 2026-11-24T10:32:05.123456+00:00")
-    })
+    text.parse::<Timestamp>()
+        .ok()
+        .or_else(utc)
+        .ok_or_else(|| Refusal::malformed("timestamp is no time; MLflow writes it as 2026-11-24T10:32:05.123456+00:00"))
 }
 
 fn cut(text: &str) -> String {

@@ -70,7 +70,9 @@ impl Payload {
         // A list would be read as a struct's fields in their order.
         for (place, value) in [("data", Some(&data)), ("data.subject", data.get("subject"))] {
             if value.is_some_and(|value| !value.is_object()) {
-                return Err(Refusal::Malformed(format!("{place} has to be an object; docs/event-bus.md has its fields")));
+                return Err(Refusal::Malformed(format!(
+                    "{place} has to be an object; docs/event-bus.md has its fields"
+                )));
             }
         }
         serde_path_to_error::deserialize(data).map_err(|error| {

@@ -149,10 +149,7 @@ impl Handed {
             Self::Own(name) => return Ok(Answer { id, result: Fate::Duplicate, notice: Some(name) }),
             Self::Asked(name, told) => (name, told),
         };
-        let recorded = match tokio::time::timeout_at(deadline, told).await {
-            Ok(Ok(recorded)) => recorded,
-            Ok(Err(_)) | Err(_) => return Err(not_stored()),
-        };
+        let Ok(Ok(recorded)) = tokio::time::timeout_at(deadline, told).await else { return Err(not_stored()) };
         let (result, notice) = match recorded {
             Recorded::Stored => (Fate::Stored, Some(name)),
             Recorded::Duplicate => (Fate::Duplicate, Some(name)),

@@ -265,7 +265,10 @@ fn length(headers: &HeaderMap) -> Option<usize> {
 /// The body, within its size and its time.
 async fn read(headers: &HeaderMap, body: Body, longest: usize) -> Result<Vec<u8>, Refusal> {
     let too_large = || {
-        let message = format!("the body is longer than {} KiB; leave out what receivers do not need, or send less at once", longest / 1024);
+        let message = format!(
+            "the body is longer than {} KiB; leave out what receivers do not need, or send less at once",
+            longest / 1024
+        );
         Refusal::TooLarge(message)
     };
     if length(headers).is_some_and(|length| length > MOST_READ) {

@@ -69,9 +69,7 @@ impl CertificateFiles {
     }
 
     fn read(&self) -> Result<Read, TlsError> {
-        let read = |file: &Path| {
-            std::fs::read(file).map_err(|source| TlsError::Read { file: file.to_owned(), source })
-        };
+        let read = |file: &Path| std::fs::read(file).map_err(|source| TlsError::Read { file: file.to_owned(), source });
         Ok(Read { certificate: read(&self.certificate)?, key: read(&self.key)? })
     }
 
@@ -124,4 +122,58 @@ impl CertificateFiles {
 
 fn digest(read: &Read) -> [u8; 32] {
     Sha256::new().chain_update(&read.certificate).chain_update([0]).chain_update(&read.key).finalize().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fixture(name: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tls").join(name)
+    }
+
+    fn files(certificate: PathBuf, key: PathBuf) -> CertificateFiles {
+        CertificateFiles { certificate, key }
+    }
+
+    #[test]
+    fn a_certificate_that_cannot_be_used_names_its_file() {
+        assert!(files(fixture("first.crt"), fixture("first.key")).load().is_ok());
+        for (certificate, key, named) in [
+            ("nowhere.crt", "first.key", "nowhere.crt"),
+            ("first.key", "first.key", "first.key holds no certificate"),
+            ("first.crt", "first.crt", "first.crt holds no private key"),
+            ("first.crt", "second.key", "cannot be used with the key"),
+        ] {
+            let error = files(fixture(certificate), fixture(key)).load().unwrap_err().to_string();
+            assert!(error.contains(named), "{error}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_certificate_that_changes_is_read_again_and_a_broken_one_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let (certificate, key) = (folder.path().join("tls.crt"), folder.path().join("tls.key"));
+        let put = |name: &str| {
+            std::fs::copy(fixture(&format!("{name}.crt")), &certificate).unwrap();
+            std::fs::copy(fixture(&format!("{name}.key")), &key).unwrap();
+        };
+        put("first");
+        let files = files(certificate.clone(), key.clone());
+        let (sender, mut config) = watch::channel(files.load().unwrap());
+        let fresh = files.keep_fresh(sender);
+        let mut fresh = std::pin::pin!(fresh);
+        let mut wait = async |time: Duration| tokio::time::timeout(time, fresh.as_mut()).await.unwrap_err();
+        wait(LOOK_EVERY * 2).await;
+        assert!(!config.has_changed().unwrap(), "nothing was changed");
+        std::fs::write(&certificate, "broken").unwrap();
+        wait(LOOK_EVERY * 2).await;
+        assert!(!config.has_changed().unwrap(), "the old one is kept");
+        put("second");
+        wait(LOOK_EVERY * 2).await;
+        assert!(config.has_changed().unwrap());
+        config.borrow_and_update();
+        wait(LOOK_EVERY * 2).await;
+        assert!(!config.has_changed().unwrap(), "told once");
+    }
 }

@@ -21,8 +21,8 @@ pub struct RunArgs {
     #[arg(long, env = "PAI_NOTIFICATION_BUS_ADDRESS", default_value = "0.0.0.0:8080")]
     pub bus_address: SocketAddr,
 
-    /// URL under which publishers reach that address, as it is shown on every `EventBus`. Default:
-    /// http://pai-notification.<namespace>.svc:<port>, or https with a certificate.
+    /// URL under which publishers reach that address, as it is shown on every `EventBus`. Default: that of a Service
+    /// pai-notification in the operator's namespace.
     #[arg(long, env = "PAI_NOTIFICATION_BUS_PUBLIC_URL", value_parser = public_url)]
     pub bus_public_url: Option<String>,
 

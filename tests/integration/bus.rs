@@ -105,11 +105,13 @@ async fn publisher(scene: &Scene, name: &str, may_publish: bool) -> String {
     scene.apply(json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})).await;
     if may_publish {
         let rbac = "rbac.authorization.k8s.io/v1";
-        scene.apply(json!({"apiVersion": rbac, "kind": "Role", "metadata": metadata, "rules": [
+        scene
+            .apply(json!({"apiVersion": rbac, "kind": "Role", "metadata": metadata, "rules": [
             {"apiGroups": ["notification.pai.dev"], "resources": ["eventbuses"],
              "resourceNames": [format!("pai-system-{namespace}")], "verbs": ["publish"]}]}))
             .await;
-        scene.apply(json!({"apiVersion": rbac, "kind": "RoleBinding", "metadata": metadata,
+        scene
+            .apply(json!({"apiVersion": rbac, "kind": "RoleBinding", "metadata": metadata,
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
             "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": namespace}]}))
             .await;

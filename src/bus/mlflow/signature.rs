@@ -54,7 +54,8 @@ pub fn check<'a>(
     }
     let sent = timestamp.parse().ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
     if sent.is_none_or(|sent| now.duration_since(sent).abs() > TOLERANCE) {
-        let message = "X-MLflow-Timestamp is more than 5 minutes away from the time here; set the clocks of the two machines";
+        let message =
+            "X-MLflow-Timestamp is more than 5 minutes away from the time here; set the clocks of the two machines";
         return Err(Refusal::Unauthenticated(message));
     }
     Ok(Signed { delivery })

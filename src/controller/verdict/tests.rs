@@ -209,7 +209,8 @@ fn a_status_says_what_became_of_the_notices_and_settles() {
         ..Summary::default()
     };
     let (throttled, filter_errors, tests) = (HashMap::new(), HashMap::new(), HashMap::new());
-    let tally = Tally { summary: &summary, throttled: &throttled, filter_errors: &filter_errors, tests: &tests, bus_url: BUS };
+    let tally =
+        Tally { summary: &summary, throttled: &throttled, filter_errors: &filter_errors, tests: &tests, bus_url: BUS };
     let status =
         target_status(&judgement.targets[&key], judgement.targets[&key].object.status.as_ref(), &tally, at(BOUND));
     assert_eq!((status.deliveries, status.channel.as_deref()), (Some(counts), Some("HTTP")));
@@ -276,7 +277,13 @@ fn what_cannot_be_read_says_so_and_a_target_still_holds_its_deliveries() {
         world.targets.clear();
     });
     let (summary, none) = (Summary::default(), HashMap::new());
-    let tally = Tally { summary: &summary, throttled: &none, filter_errors: &HashMap::new(), tests: &HashMap::new(), bus_url: BUS };
+    let tally = Tally {
+        summary: &summary,
+        throttled: &none,
+        filter_errors: &HashMap::new(),
+        tests: &HashMap::new(),
+        bus_url: BUS,
+    };
     let now = at(BOUND);
     let workspace = workspace_status(judgement.workspaces.last().unwrap(), None, &tally, now);
     let target = target_status(judgement.targets.values().next().unwrap(), None, &tally, now);
@@ -322,7 +329,13 @@ fn the_notices_of_a_namespace_are_counted_for_its_own_workspace_alone() {
     let counts = NoticeCounts { pending: 0, delivered: 3, failed: 0 };
     let summary = Summary { namespaces: HashMap::from([("vision".to_owned(), counts)]), ..Summary::default() };
     let none = HashMap::new();
-    let tally = Tally { summary: &summary, throttled: &none, filter_errors: &HashMap::new(), tests: &HashMap::new(), bus_url: BUS };
+    let tally = Tally {
+        summary: &summary,
+        throttled: &none,
+        filter_errors: &HashMap::new(),
+        tests: &HashMap::new(),
+        bus_url: BUS,
+    };
     let shown: Vec<_> =
         judgement.workspaces.iter().map(|verdict| workspace_status(verdict, None, &tally, at(BOUND)).notices).collect();
     assert_eq!(shown, [Some(counts), None]);
