@@ -62,16 +62,16 @@ pub struct WorkspaceSpec {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ModelRegistry {
-    /// An `MLflow` whose webhooks call `<address of the bus>/mlflow` instead of `/events`.
+    /// An MLflow whose webhooks call `<address of the bus>/mlflow` instead of `/events`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mlflow: Option<Mlflow>,
 }
 
-/// An `MLflow` that calls the workspace's bus.
+/// An MLflow that calls the workspace's bus.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Mlflow {
-    /// Where the webhook's secret stands: `MLflow` signs each call with it.
+    /// Where the webhook's secret stands: MLflow signs each call with it.
     pub webhook_secret_ref: KeyReference,
     /// The tag of a model version that says that it is approved for deployment.
     #[serde(default)]

@@ -219,7 +219,7 @@ impl Attributes {
         let version = required("specversion", specversion)?;
         if version != "1.0" {
             let message = format!("specversion is {}, but only 1.0 is understood", quoted(&version));
-            return Err(Refusal::Malformed(message));
+            return Err(Refusal::malformed(message));
         }
         let envelope = Envelope {
             id: required("id", id)?,
@@ -259,7 +259,7 @@ fn check_name(name: &str) -> Result<(), Refusal> {
     if name.is_empty() || !well_formed {
         let message =
             format!("{} is no name of an attribute: those are of lower-case letters and digits alone", quoted(name));
-        return Err(Refusal::Malformed(message));
+        return Err(Refusal::malformed(message));
     }
     Ok(())
 }
@@ -269,7 +269,7 @@ fn check_reference(source: &str) -> Result<(), Refusal> {
     let bad = source.chars().find(|c| c.is_whitespace() || "<>\"{}|\\^`".contains(*c));
     if let Some(bad) = bad {
         let message = format!("source has to be a URI reference such as /ci/pipelines/7; it may not contain {bad:?}");
-        return Err(Refusal::Malformed(message));
+        return Err(Refusal::malformed(message));
     }
     let whole = source
         .split('%')
@@ -285,7 +285,7 @@ fn check_reference(source: &str) -> Result<(), Refusal> {
 fn time_of(text: &str) -> Result<Timestamp, Refusal> {
     let wrong = || {
         let message = format!("time is {}; write it in RFC 3339, such as 2026-11-24T10:32:05Z", quoted(text));
-        Refusal::Malformed(message)
+        Refusal::malformed(message)
     };
     if !has_form_of_rfc3339(text) {
         return Err(wrong());

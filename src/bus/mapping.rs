@@ -120,7 +120,7 @@ fn kind_of(kind: &str) -> Result<(Source, Transition), Refusal> {
         names.push(candidate_name);
     }
     let kind: String = kind.chars().take(80).collect();
-    Err(Refusal::Malformed(format!("there is no type {kind:?}; there are {}", names.join(", "))))
+    Err(Refusal::malformed(format!("there is no type {kind:?}; there are {}", names.join(", "))))
 }
 
 /// What stands in the data, too, must not say something else.
@@ -133,7 +133,7 @@ fn agree(payload: &Payload, source: Source, transition: Transition) -> Result<()
         "data says {} {}, but the type says {source} {transition}; leave data.source and data.transition out",
         told.0, told.1
     );
-    Err(Refusal::Malformed(message))
+    Err(Refusal::malformed(message))
 }
 
 fn origin(payload: &Payload) -> Option<Origin> {
@@ -191,7 +191,7 @@ fn subject_of(
     for (field, value) in [("kind", &kind), ("apiVersion", &api_version), ("uid", &uid)] {
         if value.len() > LONGEST_WORD {
             let message = format!("{field} of the subject is longer than {LONGEST_WORD} bytes");
-            return Err(Refusal::Malformed(message));
+            return Err(Refusal::malformed(message));
         }
     }
     let uid = if uid.is_empty() { hash(&[&origin.source, attribute.unwrap_or(&name)]) } else { uid };

@@ -1,6 +1,6 @@
-//! The webhook of an `MLflow` model registry: its signature checked, its calls read as events of model versions.
+//! The webhook of an MLflow model registry: its signature checked, its calls read as events of model versions.
 //!
-//! `MLflow` has no token of ours: who knows the webhook's secret may call. A call keeps its delivery id while it is retried,
+//! MLflow has no token of ours: who knows the webhook's secret may call. A call keeps its delivery id while it is retried,
 //! which is what makes it recognisable.
 
 mod signature;
@@ -19,7 +19,7 @@ use crate::detect::Detected;
 use crate::lifecycle::event_type::Cause;
 use crate::lifecycle::{Source, Subject, Transition};
 
-/// `source` of what an `MLflow` tells.
+/// `source` of what an MLflow tells.
 const ORIGIN_SOURCE: &str = "mlflow";
 /// Longest name of a model or a version that is kept, in bytes.
 const LONGEST: usize = 200;
@@ -51,7 +51,7 @@ struct Details {
     description: Option<String>,
 }
 
-/// `MLflow` writes versions as text; others write numbers.
+/// MLflow writes versions as text; others write numbers.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
 enum Version {
@@ -69,11 +69,11 @@ struct Told {
 /// Reads a call; `None` if it tells of nothing that has an event type.
 ///
 /// # Errors
-/// [`Refusal::Malformed`] if it is no call of `MLflow`.
+/// [`Refusal::Malformed`] if it is no call of MLflow.
 pub fn read(body: &[u8], delivery: &str, spec: &Mlflow, arrival: &Arrival<'_>) -> Result<Option<Published>, Refusal> {
     let json = &mut serde_json::Deserializer::from_slice(body);
     let call: Call = serde_path_to_error::deserialize(json).map_err(|error| {
-        Refusal::Malformed(format!("the body is no call of an MLflow webhook: {}: {}", error.path(), error.inner()))
+        Refusal::malformed(format!("the body is no call of an MLflow webhook: {}: {}", error.path(), error.inner()))
     })?;
     let Call { entity, action, timestamp, data: details, workspace } = call;
     let version = details.version.as_ref().map(Version::text);
@@ -131,7 +131,7 @@ fn told(
 }
 
 fn required<'a>(value: Option<&'a str>, field: &str) -> Result<&'a str, Refusal> {
-    value.filter(|value| !value.is_empty()).ok_or_else(|| Refusal::Malformed(format!("{field} is missing")))
+    value.filter(|value| !value.is_empty()).ok_or_else(|| Refusal::malformed(format!("{field} is missing")))
 }
 
 impl Version {
@@ -143,7 +143,7 @@ impl Version {
     }
 }
 
-/// An `MLflow` with workspaces of its own has models of one name in several.
+/// An MLflow with workspaces of its own has models of one name in several.
 fn source(workspace: Option<&str>) -> String {
     match workspace.filter(|workspace| !workspace.is_empty()) {
         Some(workspace) => format!("{ORIGIN_SOURCE}/{}", cut(workspace)),

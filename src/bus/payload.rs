@@ -70,7 +70,7 @@ impl Payload {
         // A list would be read as a struct's fields in their order.
         for (place, value) in [("data", Some(&data)), ("data.subject", data.get("subject"))] {
             if value.is_some_and(|value| !value.is_object()) {
-                return Err(Refusal::Malformed(format!(
+                return Err(Refusal::malformed(format!(
                     "{place} has to be an object; docs/event-bus.md has its fields"
                 )));
             }
@@ -78,7 +78,7 @@ impl Payload {
         serde_path_to_error::deserialize(data).map_err(|error| {
             let path = error.path().to_string();
             let place = if path == "." { "data".to_owned() } else { format!("data.{path}") };
-            Refusal::Malformed(format!("{place}: {}; docs/event-bus.md has the fields of data", error.into_inner()))
+            Refusal::malformed(format!("{place}: {}; docs/event-bus.md has the fields of data", error.into_inner()))
         })
     }
 

@@ -7,6 +7,9 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+/// Longest description of a fault, in bytes: the list of all event types is the longest that is needed.
+const LONGEST_MESSAGE: usize = 1200;
+
 /// A request was not accepted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -63,9 +66,14 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// A fault of an event.
+    /// A fault of an event. Cut, because what was sent may be quoted in it.
     pub fn malformed(message: impl Into<String>) -> Self {
-        Self::Malformed(message.into())
+        let mut message = message.into();
+        if message.len() > LONGEST_MESSAGE {
+            message.truncate(message.floor_char_boundary(LONGEST_MESSAGE));
+            message.push('…');
+        }
+        Self::Malformed(message)
     }
 
     /// Says which event of a batch it is about.

@@ -20,11 +20,11 @@ pub struct Ingress {
     pub namespace: String,
     /// Whether it is in force; if not, nothing can be stored.
     pub in_force: bool,
-    /// Its `MLflow`, if it has one.
+    /// Its MLflow, if it has one.
     pub mlflow: Option<Webhook>,
 }
 
-/// The webhook of an `MLflow`.
+/// The webhook of an MLflow.
 #[derive(Clone, Debug)]
 pub struct Webhook {
     /// What it is signed with; `None` if that cannot be had, and why stands on the bus.

@@ -58,19 +58,19 @@ impl Published {
 }
 
 #[derive(Debug)]
-struct Reply {
-    status: u16,
+pub struct Reply {
+    pub status: u16,
     retry_after: Option<u64>,
     body: Value,
 }
 
 impl Reply {
-    fn results(&self) -> Vec<&str> {
+    pub fn results(&self) -> Vec<&str> {
         let events = self.body["events"].as_array();
         events.into_iter().flatten().map(|event| event["result"].as_str().unwrap_or_default()).collect()
     }
 
-    fn reason(&self) -> &str {
+    pub fn reason(&self) -> &str {
         self.body["error"]["reason"].as_str().unwrap_or_default()
     }
 
@@ -79,7 +79,7 @@ impl Reply {
     }
 }
 
-async fn send(
+pub async fn send(
     bus: &str,
     workspace: &str,
     path: &str,
@@ -296,4 +296,46 @@ async fn a_standby_takes_events_in_and_the_leader_delivers_them() {
     let again = bus.publish(&failed("1")).await;
     assert_eq!(again.results(), ["Duplicate"], "the other replica recognises it");
     assert!(!standby.logs().contains("panicked"));
+}
+
+#[tokio::test]
+async fn what_comes_back_from_a_receiver_is_recognised() {
+    let bus = Published::new("round").await;
+    bus.scene.job("bad", json!({"outcome": "fail"}), json!({})).await;
+    let deadline = tokio::time::Instant::now() + SOON;
+    let sent = loop {
+        let messages = bus.audit.messages();
+        if let Some(failure) = messages.iter().find(|message| message.title == "pai.dlc.job.failed") {
+            break failure.body.clone();
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{messages:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    let before = bus.scene.notices().await.len();
+    let reply = bus.publish(&sent).await;
+    assert_eq!((reply.status, reply.results()), (202, vec!["Duplicate"]), "{reply:?}");
+    assert_eq!(bus.scene.notices().await.len(), before);
+}
+
+#[tokio::test]
+async fn with_a_certificate_the_bus_speaks_tls_alone() {
+    let (scene, _, audit) = Scene::in_force("secured").await;
+    scene.rule("all", &[], &["audit"]).await;
+    let file = |name: &str| crate::install::in_repository("tests/fixtures/tls").join(name).display().to_string();
+    let (certificate, key) = (file("first.crt"), file("first.key"));
+    let args = ["--bus-tls-cert", certificate.as_str(), "--bus-tls-key", key.as_str()];
+    let operator = Operator::start(&scene.installed, &args).await.unwrap();
+    scene.rule_ready("all").await;
+    let token = publisher(&scene, "ci", true).await;
+    let client = reqwest::Client::builder().tls_danger_accept_invalid_certs(true).build().unwrap();
+    let post = |scheme: &str| {
+        let url = format!("{scheme}://{}/v1/workspaces/secured/events", operator.bus());
+        let request = client.post(url).bearer_auth(&token).header("content-type", STRUCTURED);
+        request.body(failed("1").to_string()).send()
+    };
+    assert!(post("http").await.is_err());
+    assert_eq!(post("https").await.unwrap().status(), 202);
+    audit.wait_for_exactly(1, SOON, QUIET).await.unwrap();
+    let bus = scene.wait::<EventBus>("pai-system-secured", |bus| bus.status.is_some()).await;
+    assert!(bus.status.unwrap().address.unwrap().starts_with("https://"));
 }

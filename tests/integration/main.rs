@@ -26,6 +26,7 @@ mod bad_input;
 mod bus;
 mod crash;
 mod detection;
+mod registry;
 mod scene;
 mod secrecy;
 mod since;
