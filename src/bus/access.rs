@@ -142,7 +142,9 @@ impl Access {
 /// The refusal of somebody who may not publish, and of everybody where there is no such workspace.
 #[must_use]
 pub fn forbidden(workspace: &str) -> Refusal {
-    Refusal::Forbidden { workspace: workspace.to_owned(), bus: bus_name(workspace) }
+    // No name is longer than this: nobody is sent back what they sent.
+    let workspace: String = workspace.chars().take(52).collect();
+    Refusal::Forbidden { bus: bus_name(&workspace), workspace }
 }
 
 fn unanswered(error: &ApiError) -> Refusal {

@@ -20,6 +20,12 @@ pub const ORIGIN: &str = "origin";
 const MOST_DATA: usize = 2560;
 /// Longest text in `data.data` that is kept: the Notice cuts it there.
 const LONGEST_TEXT: usize = 512;
+/// Longest message that is kept: the Notice cuts it there.
+const LONGEST_MESSAGE: usize = 2048;
+/// What is kept beyond these, so that the Notice can say that it has cut.
+const MARGIN: usize = 16;
+/// Most bytes of labels that are kept, as in a Notice.
+const MOST_LABELS: usize = 4096;
 /// Longest name of a subject, in bytes: that of a Kubernetes object.
 const LONGEST_NAME: usize = 253;
 /// Longest kind, `apiVersion` or uid of a subject, in bytes.
@@ -77,8 +83,8 @@ pub fn read(envelope: Envelope, arrival: &Arrival<'_>) -> Result<Published, Refu
         occurrence: occurrence(&origin),
         time,
         cause: if deadline { Cause::Deadline } else { Cause::Other },
-        reason,
-        message,
+        reason: cut(&reason, LONGEST_TEXT + MARGIN),
+        message: cut(&message, LONGEST_MESSAGE + MARGIN),
         data,
     };
     Ok(Published { observation: observation(subject, source, detected, arrival), origin })
@@ -178,7 +184,9 @@ fn subject_of(
     origin: &Origin,
     namespace: &str,
 ) -> Result<Subject, Refusal> {
-    let SubjectPayload { api_version, kind, namespace: _, name, uid, labels } = described;
+    let SubjectPayload { api_version, kind, namespace: _, name, uid, mut labels } = described;
+    let mut room = MOST_LABELS;
+    labels.retain(|key, value| fits(&mut room, key.len() + value.len()));
     let (kind_there, name_there) = attribute.map_or((None, ""), split);
     let name = if name.is_empty() { name_there.to_owned() } else { name };
     if name.trim().is_empty() {
@@ -225,13 +233,20 @@ fn kept(mut data: serde_json::Map<String, Value>) -> serde_json::Map<String, Val
     let mut room = MOST_DATA;
     data.retain(|key, value| {
         let size = match value {
-            Value::String(text) => text.len().min(LONGEST_TEXT),
+            Value::String(text) => {
+                *text = cut(text, LONGEST_TEXT + MARGIN);
+                text.len().min(LONGEST_TEXT)
+            }
             other => other.to_string().len(),
         };
-        let size = key.len() + size;
-        room.checked_sub(size).inspect(|left| room = *left).is_some()
+        fits(&mut room, key.len() + size)
     });
     data
+}
+
+/// Whether so many bytes fit into the room; takes them.
+fn fits(room: &mut usize, bytes: usize) -> bool {
+    room.checked_sub(bytes).inspect(|left| *room = *left).is_some()
 }
 
 fn cut(text: &str, most: usize) -> String {

@@ -33,6 +33,9 @@ const SAVE_EVERY: Duration = Duration::from_secs(2);
 /// On a leader, only what happened this lately is kept for rules that appear late.
 const LATE: SignedDuration = SignedDuration::from_mins(10);
 
+/// Published observations that are kept for rules that appear late. Those may be large.
+const PUBLISHED: usize = 2000;
+
 /// Filters that failed since the start, by namespace and rule: how many, and the last error.
 pub type FilterErrors = Arc<Mutex<HashMap<(String, String), (i64, String)>>>;
 
@@ -75,6 +78,7 @@ struct Recorder {
     recording: Recording,
     shards: Shards,
     recent: Recent,
+    published: Recent,
     progress: BTreeMap<Kind, Progress>,
     policy: Arc<Policy>,
     leading: bool,
@@ -108,6 +112,7 @@ pub async fn run(
         recording,
         shards,
         recent: Recent::default(),
+        published: Recent::of_at_most(PUBLISHED),
         progress: BTreeMap::new(),
         policy,
         leading: false,
@@ -179,7 +184,7 @@ impl Recorder {
         let Publication { observation, answer } = publication;
         let (observation, policy) = (Arc::new(observation), self.policy.clone());
         self.record(&observation, &policy, false, Some(answer));
-        self.recent.push(observation);
+        self.published.push(observation);
     }
 
     fn record(
@@ -243,8 +248,8 @@ impl Recorder {
         if late.workspaces().next().is_none() {
             return;
         }
-        let ours = |observation: &&Arc<Observation>| self.leading || observation.place.is_none();
-        let recent: Vec<_> = self.recent.iter().filter(ours).cloned().collect();
+        let watched = self.recent.iter().filter(|_| self.leading);
+        let recent: Vec<_> = watched.chain(self.published.iter()).cloned().collect();
         for observation in &recent {
             self.record(observation, &late, true, None);
         }

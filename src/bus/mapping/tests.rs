@@ -170,8 +170,21 @@ fn data_is_kept_as_far_as_a_notice_has_room_and_the_origin_always() {
     data.insert("list".to_owned(), json!(vec!["x"; 3000]));
     let kept = failed(Some("a"), json!({"data": data})).unwrap().detected.data;
     assert_eq!(kept["origin"], json!({"source": "/ci", "id": "1"}));
+    assert!(kept["a00"].as_str().is_some_and(|text| text.len() < 600));
     assert_eq!(kept["exitCode"], 137);
     assert!(kept.contains_key("a03") && !kept.contains_key("a19") && !kept.contains_key("list"));
+}
+
+#[test]
+fn however_much_is_published_little_of_it_is_held() {
+    let huge = "界".repeat(50_000);
+    let labels: std::collections::BTreeMap<_, _> =
+        (0..100).map(|number| (format!("l{number}"), "x".repeat(900))).collect();
+    let data =
+        json!({"reason": huge, "message": huge, "subject": {"labels": labels}, "data": {"a": huge, "b": [huge]}});
+    let observation = failed(Some("a"), data).unwrap();
+    let event = serde_json::to_string(&observation.event("vision")).unwrap();
+    assert!(event.len() < 10 * 1024, "{}", event.len());
 }
 
 /// A job's failure as it was watched.
