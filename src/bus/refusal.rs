@@ -46,7 +46,7 @@ pub enum Refusal {
     #[error("{0}")]
     UnknownFormat(String),
     /// 429: too many.
-    #[error("{what}; wait {} s", .wait.as_secs())]
+    #[error("{what}; wait {} s", whole_seconds(*.wait))]
     TooMany {
         /// Of what.
         what: &'static str,
@@ -134,12 +134,17 @@ impl Refusal {
     }
 }
 
+/// Rounded up: who comes back too early is refused once more.
+fn whole_seconds(wait: Duration) -> u64 {
+    (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
+}
+
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let mut response = (self.status(), Json(self.body())).into_response();
         let headers = response.headers_mut();
         if let Some(wait) = self.wait() {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
         }
         if matches!(self, Self::Unauthenticated(_)) {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"pai-notification\""));

@@ -214,11 +214,8 @@ impl Server {
 
     fn within_limit(&self, workspace: &str, events: usize) -> Result<(), Refusal> {
         let count = u32::try_from(events).unwrap_or(u32::MAX);
-        self.limiter.take(workspace, count, Instant::now()).map_err(|wait| Refusal::TooMany {
-            what: "the workspace publishes more events than it may (--bus-rate of the operator)",
-            // Rounded up: who comes back too early is refused once more.
-            wait: wait + Duration::from_secs(1),
-        })
+        let what = "the workspace publishes more events than it may (--bus-rate of the operator)";
+        self.limiter.take(workspace, count, Instant::now()).map_err(|wait| Refusal::TooMany { what, wait })
     }
 
     /// Memory for a body.
@@ -290,3 +287,6 @@ async fn read(headers: &HeaderMap, body: Body, longest: usize) -> Result<Vec<u8>
     };
     tokio::time::timeout(BODY, collected).await.unwrap_or(Err(Refusal::TooSlow(BODY)))
 }
+
+#[cfg(test)]
+mod tests;

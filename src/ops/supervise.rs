@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::args::RunArgs;
 use super::health::{self, Readiness};
 use super::metrics::Metrics;
-use crate::bus::tls::{CertificateFiles, TlsError};
+use super::ports::{Certificate, PortError, Ports};
 use crate::bus::{self, Serving};
 use crate::channel::{self, AddressPolicy};
 use crate::cluster::clock::{Clock, SystemClock};
@@ -49,20 +49,9 @@ pub enum RunError {
     /// The HTTP client cannot be made.
     #[error(transparent)]
     HttpClient(#[from] channel::client::ClientError),
-    /// The bus's certificate cannot be used.
-    #[error("the certificate of the bus cannot be used")]
-    Certificate(#[from] TlsError),
-    /// An address cannot be listened on.
-    #[error("cannot listen on {flag} {address}")]
-    Listen {
-        /// The flag that names it.
-        flag: &'static str,
-        /// The address.
-        address: std::net::SocketAddr,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
+    /// A port cannot be opened.
+    #[error(transparent)]
+    Port(#[from] PortError),
     /// Leadership is lost.
     #[error("leadership is lost; the process ends, so that no two replicas send")]
     Leadership(#[from] LeadershipLost),
@@ -115,11 +104,7 @@ pub async fn run(args: RunArgs) -> Result<(), RunError> {
     let client = Client::try_from(config).map_err(RunError::ApiClient)?;
     let addresses = AddressPolicy { allow: args.allow_target_cidr.clone(), deny: args.deny_target_cidr.clone() };
     let http = channel::Client::new(addresses)?;
-    let ports = Ports {
-        ops: listen("--ops-address", args.ops_address).await?,
-        bus: listen("--bus-address", args.bus_address).await?,
-        certificate: certificate(&args)?,
-    };
+    let ports = Ports::open(&args).await?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), namespace = args.own_namespace(), ops = %args.ops_address, bus = %args.bus_address, "starting");
 
     let stop = CancellationToken::new();
@@ -136,27 +121,6 @@ pub async fn run(args: RunArgs) -> Result<(), RunError> {
         stop,
     };
     program.run(ports).await
-}
-
-/// What is opened before anything runs, so that a wrong flag is told at once.
-struct Ports {
-    ops: TcpListener,
-    bus: TcpListener,
-    certificate: Option<Certificate>,
-}
-
-/// The bus's certificate, and where it comes from.
-type Certificate = (CertificateFiles, Arc<rustls::ServerConfig>);
-
-async fn listen(flag: &'static str, address: std::net::SocketAddr) -> Result<TcpListener, RunError> {
-    health::listen(address).await.map_err(|source| RunError::Listen { flag, address, source })
-}
-
-fn certificate(args: &RunArgs) -> Result<Option<Certificate>, TlsError> {
-    let Some((certificate, key)) = args.bus_certificate() else { return Ok(None) };
-    let files = CertificateFiles { certificate: certificate.to_owned(), key: key.to_owned() };
-    let config = files.load()?;
-    Ok(Some((files, config)))
 }
 
 struct Program {

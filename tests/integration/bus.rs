@@ -285,6 +285,23 @@ async fn a_batch_of_notices_is_stored_before_the_answer() {
 }
 
 #[tokio::test]
+async fn what_was_answered_by_202_is_delivered_though_the_operator_is_killed_at_once() {
+    let Published { scene, operator, audit, token } = Published::new("killed").await;
+    let headers = [("content-type", BATCH), ("authorization", &format!("Bearer {token}"))];
+    let events: Vec<Value> = (0..40).map(|number| failed(&format!("{number}"))).collect();
+    let batch = Value::from(events).to_string();
+    let reply = send(operator.bus(), "killed", "events", &headers, batch.clone()).await;
+    operator.kill().await.unwrap();
+    assert_eq!(reply.status, 202, "{reply:?}");
+    let operator = scene.operator().await;
+    scene.all_settled(40).await;
+    let again = send(operator.bus(), "killed", "events", &headers, batch).await;
+    assert!(again.results().iter().all(|result| *result == "Duplicate"), "{again:?}");
+    let ids: std::collections::BTreeSet<_> = audit.messages().into_iter().map(|message| message.id).collect();
+    assert_eq!(ids.len(), 40, "each was sent; what was on its way at the kill may be sent twice, under one id");
+}
+
+#[tokio::test]
 async fn a_standby_takes_events_in_and_the_leader_delivers_them() {
     let bus = Published::new("standby").await;
     let standby = bus.scene.operator().await;
