@@ -196,7 +196,13 @@ fn subject_of(
     }
     let kind = Some(kind).filter(|kind| !kind.is_empty()).or_else(|| kind_there.map(str::to_owned));
     let kind = kind.unwrap_or_else(|| default_kind(source).to_owned());
-    for (field, value) in [("kind", &kind), ("apiVersion", &api_version), ("uid", &uid)] {
+    let words = [("kind", &kind), ("apiVersion", &api_version), ("uid", &uid)];
+    for (field, value) in words.into_iter().chain([("name", &name)]) {
+        if value.chars().any(char::is_control) {
+            return Err(Refusal::malformed(format!("{field} of the subject has control characters in it")));
+        }
+    }
+    for (field, value) in words {
         if value.len() > LONGEST_WORD {
             let message = format!("{field} of the subject is longer than {LONGEST_WORD} bytes");
             return Err(Refusal::malformed(message));

@@ -113,18 +113,18 @@ fn told(
         ("model_version", "created") => changed("Registered", "the version was registered".to_owned()),
         ("model_version_tag", "set") => {
             let (key, value) = (key()?, details.value.as_deref().unwrap_or_default());
-            let message = format!("tag {key} was set to {value}");
+            let message = format!("tag {} was set to {}", cut(key), cut(value));
             let is_approval = key == spec.approved_tag.key && value == spec.approved_tag.value;
             if is_approval { approved(message) } else { changed("TagSet", message) }
         }
-        ("model_version_tag", "deleted") => changed("TagDeleted", format!("tag {} was removed", key()?)),
+        ("model_version_tag", "deleted") => changed("TagDeleted", format!("tag {} was removed", cut(key()?))),
         ("model_version_alias", "created") => {
             let alias = alias()?;
-            let message = format!("alias {alias} was given to it");
+            let message = format!("alias {} was given to it", cut(alias));
             let is_approval = spec.approved_aliases.iter().any(|approving| approving == alias);
             if is_approval { approved(message) } else { changed("AliasCreated", message) }
         }
-        ("model_version_alias", "deleted") => changed("AliasDeleted", format!("alias {} was removed", alias()?)),
+        ("model_version_alias", "deleted") => changed("AliasDeleted", format!("alias {} was removed", cut(alias()?))),
         _ => return Ok(None),
     };
     Ok(Some(told))
@@ -192,8 +192,10 @@ fn time(text: &str) -> Result<Timestamp, Refusal> {
         .ok_or_else(|| Refusal::malformed("timestamp is no time; MLflow writes it as 2026-11-24T10:32:05.123456+00:00"))
 }
 
+/// A piece of a text, on one line.
 fn cut(text: &str) -> String {
-    text.get(..text.floor_char_boundary(LONGEST)).unwrap_or_default().to_owned()
+    let piece = text.get(..text.floor_char_boundary(LONGEST)).unwrap_or_default();
+    piece.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 #[cfg(test)]

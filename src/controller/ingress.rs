@@ -83,3 +83,39 @@ pub(super) fn judge_webhook(webhook: &Webhook) -> Verdict {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn secrets(data: &Value) -> SecretsOf {
+        let encode = |text: &Value| base64::engine::general_purpose::STANDARD.encode(text.as_str().unwrap());
+        let data: HashMap<_, _> = data.as_object().unwrap().iter().map(|(key, text)| (key, encode(text))).collect();
+        let secret = json!({"metadata": {"name": "mlflow"}, "data": data});
+        SecretsOf::readable(vec![serde_json::from_value(secret).unwrap()])
+    }
+
+    #[test]
+    fn a_webhook_without_a_secret_says_what_is_missing_and_no_signature_holds() {
+        let spec: Mlflow = serde_json::from_value(json!({"webhookSecretRef": {"name": "mlflow", "key": "k"}})).unwrap();
+        assert_eq!((spec.approved_tag.key.as_str(), spec.approved_aliases.len()), ("validation_status", 1));
+        let none = SecretsOf::readable(Vec::new());
+        for (secrets, reason) in [
+            (Some(secrets(&json!({"k": "s3cret"}))), Reason::Ready),
+            (Some(secrets(&json!({"k": ""}))), Reason::SecretKeyMissing),
+            (Some(secrets(&json!({"k": " \n"}))), Reason::SecretKeyMissing),
+            (Some(secrets(&json!({"other": "s3cret"}))), Reason::SecretKeyMissing),
+            (Some(none), Reason::SecretNotFound),
+            (None, Reason::SecretForbidden),
+        ] {
+            let webhook = webhook(&spec, secrets.as_ref());
+            let verdict = judge_webhook(&webhook);
+            assert_eq!(verdict.reason, reason);
+            assert_eq!(webhook.secret.is_some(), verdict.is_true());
+            assert!(!format!("{webhook:?}").contains("s3cret"));
+        }
+    }
+}

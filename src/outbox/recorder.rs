@@ -142,8 +142,8 @@ pub async fn run(
                 recorder.progress.entry(kind).or_default().closed(revision);
                 recorder.show_open();
             }
-            Some(publication) = published.recv() => recorder.publication(publication),
             Some(sighting) = sightings.recv() => recorder.sighting(sighting),
+            Some(publication) = published.recv() => recorder.publication(publication),
             _ = save.tick() => recorder.save().await,
         }
     }

@@ -6,7 +6,7 @@ use pai_notification::api::EventBus;
 use pai_notification::api::event_bus::EventBusCounters;
 use serde_json::{Value, json};
 
-use crate::install::Operator;
+use crate::install::{Operator, apply_all, in_repository};
 use crate::robot::Inbox;
 use crate::scene::{QUIET, SOON, Scene};
 
@@ -33,7 +33,7 @@ impl Published {
             .await;
         let operator = scene.operator().await;
         scene.rule_ready("all").await;
-        let token = publisher(&scene, "ci", true).await;
+        let token = publisher(&scene).await;
         Self { scene, operator, audit, token }
     }
 
@@ -98,25 +98,19 @@ pub async fn send(
     Reply { status, retry_after, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) }
 }
 
-/// A ServiceAccount, and a token of it.
-async fn publisher(scene: &Scene, name: &str, may_publish: bool) -> String {
+/// A token of the ServiceAccount that `examples/7-publisher.yaml` lets publish.
+async fn publisher(scene: &Scene) -> String {
     let namespace = &scene.namespace;
-    let metadata = json!({"name": name, "namespace": namespace});
+    let example = std::fs::read_to_string(in_repository("examples/7-publisher.yaml")).unwrap();
+    apply_all(&scene.admin, &example.replace("vision", namespace)).await.unwrap();
+    scene.cluster.service_account_token(namespace, "ci").await.unwrap()
+}
+
+/// A token of a ServiceAccount that may do nothing.
+async fn stranger(scene: &Scene) -> String {
+    let metadata = json!({"name": "stranger", "namespace": scene.namespace});
     scene.apply(json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})).await;
-    if may_publish {
-        let rbac = "rbac.authorization.k8s.io/v1";
-        scene
-            .apply(json!({"apiVersion": rbac, "kind": "Role", "metadata": metadata, "rules": [
-            {"apiGroups": ["notification.pai.dev"], "resources": ["eventbuses"],
-             "resourceNames": [format!("pai-system-{namespace}")], "verbs": ["publish"]}]}))
-            .await;
-        scene
-            .apply(json!({"apiVersion": rbac, "kind": "RoleBinding", "metadata": metadata,
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
-            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": namespace}]}))
-            .await;
-    }
-    scene.cluster.service_account_token(namespace, name).await.unwrap()
+    scene.cluster.service_account_token(&scene.namespace, "stranger").await.unwrap()
 }
 
 fn failed(id: &str) -> Value {
@@ -179,7 +173,7 @@ async fn what_is_published_with_the_right_is_stored_delivered_and_recognised_whe
 #[tokio::test]
 async fn who_may_not_publish_is_refused_and_learns_nothing_of_other_workspaces() {
     let bus = Published::new("refused").await;
-    let stranger = publisher(&bus.scene, "stranger", false).await;
+    let stranger = stranger(&bus.scene).await;
     let event = failed("1").to_string();
     let attempt = async |workspace: &str, token: Option<&str>| {
         let authorization = token.map(|token| format!("Bearer {token}"));
@@ -338,12 +332,12 @@ async fn what_comes_back_from_a_receiver_is_recognised() {
 async fn with_a_certificate_the_bus_speaks_tls_alone() {
     let (scene, _, audit) = Scene::in_force("secured").await;
     scene.rule("all", &[], &["audit"]).await;
-    let file = |name: &str| crate::install::in_repository("tests/fixtures/tls").join(name).display().to_string();
+    let file = |name: &str| in_repository("tests/fixtures/tls").join(name).display().to_string();
     let (certificate, key) = (file("first.crt"), file("first.key"));
     let args = ["--bus-tls-cert", certificate.as_str(), "--bus-tls-key", key.as_str()];
     let operator = Operator::start(&scene.installed, &args).await.unwrap();
     scene.rule_ready("all").await;
-    let token = publisher(&scene, "ci", true).await;
+    let token = publisher(&scene).await;
     let client = reqwest::Client::builder().tls_danger_accept_invalid_certs(true).build().unwrap();
     let post = |scheme: &str| {
         let url = format!("{scheme}://{}/v1/workspaces/secured/events", operator.bus());

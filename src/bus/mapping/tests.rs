@@ -84,6 +84,8 @@ fn the_subject_is_taken_from_the_data_then_from_the_attribute() {
         (None, json!({})),
         (None, json!({"subject": {"name": " "}})),
         (None, json!({"subject": {"name": "a", "uid": "u".repeat(200)}})),
+        (None, json!({"subject": {"name": "a\n# b"}})),
+        (None, json!({"subject": {"name": "a", "kind": "Job\u{7}"}})),
     ] {
         assert_eq!(failed(attribute, data.clone()).unwrap_err().status(), 400, "{data}");
     }

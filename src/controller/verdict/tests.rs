@@ -316,6 +316,31 @@ fn a_bus_is_ready_only_where_its_workspace_is_activated() {
     for (bus, change, reason) in table {
         let status = bus_status(&bus, None, &judged(change), BUS, at(BOUND));
         assert_eq!(status.conditions[0].reason, reason, "{:?} {}", bus.metadata.namespace, bus.spec.workspace);
+        let address = (reason == "Ready").then(|| "http://bus/v1/workspaces/vision/events".to_owned());
+        assert_eq!(status.address, address, "only where something is taken in");
+    }
+}
+
+#[test]
+fn the_bus_knows_every_workspace_that_is_activated_and_whether_anything_can_be_stored_there() {
+    let registry = json!({"mlflow": {"webhookSecretRef": {"name": "mlflow", "key": "secret"}}});
+    let table: [(&str, Change, Option<bool>); 4] = [
+        ("as it should be", |_| {}, Some(true)),
+        ("not granted", |world| world.access.clear(), Some(false)),
+        ("not activated", |world| world.workspaces[0].spec.activate = false, None),
+        ("no namespace", |world| world.namespaces.clear(), None),
+    ];
+    for (case, change, in_force) in table {
+        let judgement = judged(|world| {
+            world.workspaces[0].spec.model_registry = serde_json::from_value(registry.clone()).unwrap();
+            change(world);
+        });
+        let ingress = judgement.ingresses.get("vision");
+        assert_eq!(ingress.map(|ingress| ingress.in_force), in_force, "{case}");
+        let bus = object("EventBus", Some("vision"), "pai-system-vision", json!({"workspace": "vision"}));
+        let conditions = bus_status(&bus, None, &judgement, BUS, at(BOUND)).conditions;
+        let webhook = conditions.iter().find(|condition| condition.type_ == "WebhookReady");
+        assert_eq!(webhook.map(|found| found.reason.as_str()), in_force.map(|_| "SecretNotFound"), "{case}");
     }
 }
 
