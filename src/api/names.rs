@@ -25,6 +25,9 @@ pub const REDELIVER_ANNOTATION: &str = "notification.pai.dev/redeliver";
 /// The `ClusterRole` that "Grant Access" binds in a namespace, and the name of that binding.
 pub const SERVICE_ROLE: &str = "AliyunServiceRoleForPAIWorkspace";
 
+/// The verb on a workspace's `EventBus` that lets somebody publish.
+pub const PUBLISH: &str = "publish";
+
 /// The name of a workspace's `EventBus`.
 #[must_use]
 pub fn bus_name(workspace: &str) -> String {

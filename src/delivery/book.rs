@@ -61,6 +61,16 @@ struct SubjectView {
     name: String,
 }
 
+impl NoticeView {
+    /// Its key, if nobody has written what became of it yet.
+    #[must_use]
+    pub fn untouched(&self) -> Option<NoticeKey> {
+        let MetaView { name, namespace, .. } = &self.metadata;
+        let untouched = self.status.deliveries.is_empty();
+        untouched.then(|| NoticeKey { namespace: namespace.clone(), name: name.clone() })
+    }
+}
+
 impl Watched for NoticeView {
     fn revision(&self) -> u64 {
         self.metadata.resource_version.parse().unwrap_or(0)

@@ -42,10 +42,10 @@ impl Dispatcher {
         }
     }
 
-    /// How long until a lane wants to be looked at.
+    /// How long until a lane, or a Notice that another replica may have stored, wants to be looked at.
     pub(super) fn wake_in(&self) -> Duration {
         let now = self.clock.now();
-        let next = self.wakes.values().min();
+        let next = self.wakes.values().chain(self.strays.values()).min();
         next.map_or(LONGEST_SLEEP, |&at| {
             let wait = Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO);
             // A millisecond more than asked, so that the time has surely come.
