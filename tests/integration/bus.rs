@@ -350,3 +350,24 @@ async fn with_a_certificate_the_bus_speaks_tls_alone() {
     let bus = scene.wait::<EventBus>("pai-system-secured", |bus| bus.status.is_some()).await;
     assert!(bus.status.unwrap().address.unwrap().starts_with("https://"));
 }
+
+#[tokio::test]
+async fn what_is_published_while_the_api_server_is_away_is_stored_or_refused_and_never_lost() {
+    let bus = Published::new("away").await;
+    assert_eq!(bus.publish(&failed("1")).await.status, 202);
+    bus.scene.cluster.stop_apiserver().unwrap();
+    let event = failed("2");
+    let (reply, restarted) = tokio::join!(bus.publish(&event), bus.scene.cluster.start_apiserver());
+    restarted.unwrap();
+    let reply = match reply.status {
+        202 => reply,
+        503 => {
+            assert!(reply.retry_after.is_some(), "{reply:?}");
+            bus.publish(&event).await
+        }
+        _ => panic!("{reply:?}"),
+    };
+    assert_eq!(reply.status, 202, "{reply:?}");
+    assert!(["Stored", "Duplicate"].contains(&reply.results()[0]), "{reply:?}");
+    bus.audit.wait_for_exactly(2, SOON, QUIET).await.unwrap();
+}
