@@ -1,7 +1,7 @@
 //! What the objects below a subject add to it: its Pods, and what objects of other kinds lend.
 //!
-//! One run can be a `TrainJob` over a `JobSet` over Jobs over Pods, with a Kueue `Workload` beside them. Only the topmost
-//! is told about; what happens further down is told of it.
+//! One run can be a `TrainJob` over a `JobSet` over Jobs over Pods, with a Kueue `Workload` beside them. Only the
+//! topmost is told about; what happens further down is told of it.
 
 use std::collections::BTreeSet;
 

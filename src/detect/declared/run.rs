@@ -95,7 +95,6 @@ impl<'a> Run<'a> {
             found.extend(below::of_pods(self.below.pods, &self.body.pods, self.object.asks_for_spot()));
             found = below::combine(found, false, self.below.lent);
         }
-        found.extend(self.approval(presence));
         Findings { found, problems: self.problems }
     }
 
@@ -124,11 +123,6 @@ impl<'a> Run<'a> {
             (Some(observed), Some(generation)) => observed >= generation,
             _ => true,
         }
-    }
-
-    fn approval(&self, presence: Presence) -> Option<Detected> {
-        let approval = self.object.approval.as_ref().filter(|_| presence == Presence::Present)?;
-        (self.body.source == Some(Source::Model)).then(|| approval.told())
     }
 
     fn removed(&mut self, presence: Presence, context: &Context<'_, '_>) -> Option<Detected> {
