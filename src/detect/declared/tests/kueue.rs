@@ -3,6 +3,7 @@
 use rstest::rstest;
 
 use super::*;
+use crate::detect::job::{self, JobView};
 
 fn workload() -> Kind {
     kind("kueue.x-k8s.io/Workload", "v1beta2")
@@ -156,6 +157,22 @@ fn a_job_learns_from_its_queue_entry_why_it_waits() {
 fn a_job_that_has_ended_is_told_nothing_more_of_its_queue() {
     let done = object(&json!({}), &conditions(&[yes("Succeeded", "", "11:00:00")]));
     with_workload(&done, &counted(evicted("Preempted"), 3), &["Succeeded[]@11:00:00"]);
+}
+
+#[test]
+fn a_batch_job_is_told_of_its_queue_entry_too() {
+    let suspended = json!({"type": "Suspended", "status": "True", "lastTransitionTime": at("10:30:02")});
+    let view = json!({"metadata": {"name": "nightly", "labels": kueue(), "creationTimestamp": at("10:00:00")},
+        "spec": {"suspend": true}, "status": {"startTime": at("10:00:10"), "conditions": [suspended]}});
+    let view: JobView = serde_json::from_value(view).unwrap();
+    let of_job = || job::detect(&view, &[], Presence::Present);
+    let told = |status: &Value| {
+        let lent = [lends(&workload(), &object(&json!({}), status))];
+        shown(&combine(of_job(), job::is_finished(&view), &Below { pods: &[], lent: &lent }))
+    };
+    let preempted = ["Queued[10:30:02]@10:30:02", "Preempted[nightly:10:30:00]@10:30:00"];
+    assert_eq!(told(&evicted("Preempted")), preempted);
+    assert_eq!(told(&evicted("Deactivated")), ["Stopped[nightly:10:30:00]@10:30:00"]);
 }
 
 #[test]
