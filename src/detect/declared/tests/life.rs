@@ -42,28 +42,33 @@ fn failed_pod(name: &str, clock: &str) -> PodFacts {
     pod(name, &json!({"phase": "Failed", "containerStatuses": [{"name": "main", "state": exit}]}))
 }
 
-#[test]
-fn a_trainjob_is_told_about_and_nothing_below_it() {
-    let replicas = |ready: i64| json!([{"name": "node", "ready": ready}]);
-    let admitted = |clock: &str| {
-        json!({"conditions": [yes("QuotaReserved", "", clock), yes("Admitted", "", clock)],
-        "schedulingStats": {"evictions": []}})
-    };
-    let preempted = |current: Value| {
-        json!({"conditions": current,
-        "schedulingStats": {"evictions": [{"reason": "Preempted", "underlyingCause": "InClusterQueue", "count": 1}]}})
-    };
-    let suspended = |clock: &str| conditions(&[yes("Suspended", "Suspended", clock)]);
-    let resumed = |clock: &str, ready: i64| {
-        json!({"conditions": [not("Suspended", "Resumed", clock)],
-        "jobsStatus": replicas(ready)})
-    };
-    let restarted = json!({"restarts": 1, "replicatedJobsStatus": replicas(1)});
-    let first = ready_pod("node-0", "10:02:00");
-    let lost = failed_pod("node-0", "10:20:00");
-    let second = ready_pod("node-0b", "10:21:00");
-    let third = ready_pod("node-0c", "10:51:00");
-    let moments = [
+fn replicas(ready: i64) -> Value {
+    json!([{"name": "node", "ready": ready}])
+}
+
+fn resumed(clock: &str, ready: i64) -> Value {
+    json!({"conditions": [not("Suspended", "Resumed", clock)], "jobsStatus": replicas(ready)})
+}
+
+fn suspended(clock: &str) -> Value {
+    conditions(&[yes("Suspended", "Suspended", clock)])
+}
+
+/// A `JobSet` after its first restart.
+fn restarted(ready: i64) -> Value {
+    json!({"restarts": 1, "replicatedJobsStatus": replicas(ready)})
+}
+
+/// A `Workload` that was preempted once.
+fn preempted(all: &[Value]) -> Value {
+    json!({"conditions": all, "schedulingStats": {"evictions": [{"reason": "Preempted", "count": 1}]}})
+}
+
+/// From the queue to the first restart.
+fn before_the_preemption() -> Vec<Moment> {
+    let admitted = || conditions(&[yes("QuotaReserved", "", "10:01:00"), yes("Admitted", "", "10:01:00")]);
+    let lost = || failed_pod("node-0", "10:20:00");
+    vec![
         Moment {
             train: suspended("10:00:00"),
             set: json!({}),
@@ -75,79 +80,78 @@ fn a_trainjob_is_told_about_and_nothing_below_it() {
             train: resumed("10:01:00", 0),
             set: json!({}),
             job: json!({"active": 1, "startTime": at("10:01:01")}),
-            workload: admitted("10:01:00"),
+            workload: admitted(),
             pods: vec![],
         },
         Moment {
             train: resumed("10:01:00", 1),
             set: json!({"replicatedJobsStatus": replicas(1)}),
             job: json!({"ready": 1, "startTime": at("10:01:01")}),
-            workload: admitted("10:01:00"),
-            pods: vec![first],
+            workload: admitted(),
+            pods: vec![ready_pod("node-0", "10:02:00")],
         },
         Moment {
             train: resumed("10:01:00", 0),
             set: json!({"restarts": 1}),
-            job: json!({"conditions": [yes("Failed", "BackoffLimitExceeded", "10:20:01")]}),
-            workload: admitted("10:01:00"),
-            pods: vec![lost.clone()],
+            job: conditions(&[yes("Failed", "BackoffLimitExceeded", "10:20:01")]),
+            workload: admitted(),
+            pods: vec![lost()],
         },
         Moment {
             train: resumed("10:01:00", 1),
-            set: restarted.clone(),
+            set: restarted(1),
             job: json!({"ready": 1}),
-            workload: admitted("10:01:00"),
-            pods: vec![lost.clone(), second.clone()],
+            workload: admitted(),
+            pods: vec![lost(), ready_pod("node-1", "10:21:00")],
         },
+    ]
+}
+
+/// From the preemption to the end.
+fn from_the_preemption_on() -> Vec<Moment> {
+    let pods = || vec![failed_pod("node-0", "10:20:00"), ready_pod("node-1", "10:21:00")];
+    let again = || pods().into_iter().chain([ready_pod("node-2", "10:51:00")]).collect();
+    let evicted = yes("Evicted", "Preempted", "10:40:00");
+    vec![
         Moment {
             train: resumed("10:01:00", 1),
-            set: restarted.clone(),
+            set: restarted(1),
             job: json!({"ready": 1}),
-            workload: preempted(json!([
-                yes("Evicted", "Preempted", "10:40:00"),
-                yes("Preempted", "InClusterQueue", "10:40:00"),
-                yes("QuotaReserved", "", "10:01:00")
-            ])),
-            pods: vec![lost.clone(), second.clone()],
+            workload: preempted(&[evicted.clone(), yes("QuotaReserved", "", "10:01:00")]),
+            pods: pods(),
         },
         Moment {
             train: suspended("10:40:05"),
-            set: json!({"restarts": 1}),
+            set: restarted(0),
             job: json!({}),
-            workload: preempted(json!([
-                yes("Evicted", "Preempted", "10:40:00"),
-                not("QuotaReserved", "Pending", "10:40:06")
-            ])),
-            pods: vec![lost.clone(), second.clone()],
+            workload: preempted(&[evicted, not("QuotaReserved", "Pending", "10:40:06")]),
+            pods: pods(),
         },
         Moment {
             train: resumed("10:50:00", 1),
-            set: restarted,
+            set: restarted(1),
             job: json!({"ready": 1}),
-            workload: preempted(json!([
-                not("Evicted", "QuotaReserved", "10:50:00"),
-                yes("QuotaReserved", "", "10:50:00")
-            ])),
-            pods: vec![lost.clone(), second.clone(), third.clone()],
+            workload: preempted(&[not("Evicted", "", "10:50:00"), yes("QuotaReserved", "", "10:50:00")]),
+            pods: again(),
         },
         Moment {
-            train: conditions(&[
-                not("Suspended", "Resumed", "10:50:00"),
-                yes("Complete", "AllJobsCompleted", "11:30:00"),
-            ]),
-            set: json!({"restarts": 1}),
+            train: conditions(&[not("Suspended", "Resumed", "10:50:00"), yes("Complete", "", "11:30:00")]),
+            set: restarted(0),
             job: json!({}),
             workload: conditions(&[yes("Finished", "Succeeded", "11:30:01")]),
-            pods: vec![lost, second, third],
+            pods: again(),
         },
-    ];
+    ]
+}
+
+#[test]
+fn a_trainjob_is_told_about_and_nothing_below_it() {
     let mut known = BTreeSet::new();
-    let mut told = Vec::new();
-    for moment in &moments {
-        let fresh: Vec<Detected> =
-            moment.told().into_iter().filter(|it| known.insert((it.transition, it.occurrence.clone()))).collect();
-        told.push(shown(&fresh).join(" "));
-    }
+    let mut fresh = |moment: &Moment| {
+        let is_new = |it: &Detected| known.insert((it.transition, it.occurrence.clone()));
+        shown(&moment.told().into_iter().filter(is_new).collect::<Vec<_>>()).join(" ")
+    };
+    let told: Vec<String> = before_the_preemption().iter().chain(&from_the_preemption_on()).map(&mut fresh).collect();
     let expected = [
         "Queued[]@10:00:00",
         "",
