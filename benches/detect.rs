@@ -1,7 +1,7 @@
-//! How long one update of an object takes, from its bytes to what it proves: for a declared kind, and for the Pods, which
-//! are read in Rust.
+//! How long one update of an object takes, from its bytes to what it proves: for a declared kind, and for the Pods,
+//! which are read in Rust.
 
-#![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs, reason = "a benchmark fails by panicking")]
 
 use std::hint::black_box;
 
@@ -67,7 +67,10 @@ fn template() -> Value {
 
 /// A running Pod with one sidecar, of about 6 KB.
 fn running_pod() -> Vec<u8> {
-    let condition = |kind: &str| json!({"type": kind, "status": "True", "lastProbeTime": null, "lastTransitionTime": "2026-11-24T10:00:09Z"});
+    let condition = |kind: &str| {
+        json!({"type": kind, "status": "True", "lastProbeTime": null,
+        "lastTransitionTime": "2026-11-24T10:00:09Z"})
+    };
     let container = |name: &str| {
         json!({"name": name, "ready": true, "started": true, "restartCount": 1,
             "image": "registry.example.com/vision/train:1.4.2",

@@ -1,11 +1,11 @@
 //! Kinds that are declared in a file instead of written in Rust: one YAML file each, with CEL expressions that say what
 //! an object's state proves.
 //!
-//! [`Catalog::built_in`] has the files of `src/detect/catalog/`; [`Catalog::with_dir`] adds those of a user, in the same
-//! form. A [`Kind`] is the compiled file: [`Kind::detect`] is a pure function of one [`Object`] and of what is below it,
-//! as `job::detect` and `pod::detect` are for the two kinds that are written in Rust. An expression that fails on an
-//! object proves nothing, is reported, and disturbs no other. Start at [`Kind`], then `schema.rs` for the form of a file
-//! and `run.rs` for how it is used.
+//! [`Catalog::built_in`] has the files of `src/detect/catalog/`; [`Catalog::with_dir`] adds those of a user, in the
+//! same form. A [`Kind`] is the compiled file: [`Kind::detect`] is a pure function of one [`Object`] and of what is
+//! below it, as `job::detect` and `pod::detect` are for the two kinds that are written in Rust. An expression that fails
+//! on an object proves nothing, is reported, and disturbs no other. Start at [`Kind`], then `schema.rs` for the form of
+//! a file and `run.rs` for how it is used.
 
 mod approval;
 mod below;
@@ -17,6 +17,7 @@ mod expression;
 mod functions;
 mod keep;
 mod object;
+mod parse;
 mod question;
 mod run;
 mod schema;
@@ -209,7 +210,9 @@ impl Kind {
             let is_event = !EventType::of(source, transition, Cause::Other).is_empty();
             is_event.then_some(Detected { transition, ..found })
         };
-        Findings { found: found.into_iter().filter_map(told).collect(), problems }
+        let approval = object.approval.as_ref().filter(|_| source == Source::Model && presence == Presence::Present);
+        let found = found.into_iter().filter_map(told).chain(approval.map(|approval| approval.told())).collect();
+        Findings { found, problems }
     }
 
     /// What the object adds to the subject above it, if it is not one itself; and the expressions that failed.

@@ -179,7 +179,8 @@ mod tests {
         let owners = json!([
             {"kind": "ConfigMap", "name": "other", "uid": "1"},
             "not an owner",
-            {"apiVersion": "jobset.x-k8s.io/v1alpha2", "kind": "JobSet", "name": "train", "uid": "2", "controller": true},
+            {"apiVersion": "jobset.x-k8s.io/v1alpha2", "kind": "JobSet", "name": "train", "uid": "2",
+                "controller": true},
         ]);
         let owner = meta(json!({"ownerReferences": owners})).owner.unwrap();
         assert_eq!((&*owner.api_version, &*owner.kind, &*owner.name), ("jobset.x-k8s.io/v1alpha2", "JobSet", "train"));

@@ -1,7 +1,7 @@
 //! What the objects below a subject add to it: its Pods, and what objects of other kinds lend.
 //!
-//! One run can be a `TrainJob` over a `JobSet` over Jobs over Pods, with a Kueue `Workload` beside them. Only the topmost
-//! is told about; what happens further down is told of it.
+//! One run can be a `TrainJob` over a `JobSet` over Jobs over Pods, with a Kueue `Workload` beside them. Only the
+//! topmost is told about; what happens further down is told of it.
 
 use std::collections::BTreeSet;
 
@@ -94,9 +94,9 @@ pub(super) fn of_pods(pods: &[PodFacts], wanted: &[Transition], asks_for_spot: b
 /// Works for every subject, those of [`job::detect`] included. What is lent to a subject that has ended only says why;
 /// and a queue entry that was given up says more than that the subject waits.
 #[must_use]
-pub fn combine(found: Vec<Detected>, finished: bool, lent: &[Lent]) -> Vec<Detected> {
-    let mut found = combine_details(found, finished, lent);
-    for lender in lent {
+pub fn combine(found: Vec<Detected>, finished: bool, below: &Below<'_>) -> Vec<Detected> {
+    let mut found = combine_details(found, finished, below);
+    for lender in below.lent {
         found.extend(lender.tasks.iter().map(|task| lend(lender, task)));
     }
     // Two may see the same, such as the wait for capacity. The first knows it from closer by.
@@ -105,7 +105,8 @@ pub fn combine(found: Vec<Detected>, finished: bool, lent: &[Lent]) -> Vec<Detec
     found
 }
 
-fn combine_details(mut found: Vec<Detected>, finished: bool, lent: &[Lent]) -> Vec<Detected> {
+fn combine_details(mut found: Vec<Detected>, finished: bool, below: &Below<'_>) -> Vec<Detected> {
+    let Below { pods, lent } = *below;
     if finished {
         for it in found.iter_mut().filter(|it| it.transition == Transition::Failed) {
             // A job that failed once and was started anew is no cause: the message names the one that is.
@@ -129,7 +130,7 @@ fn combine_details(mut found: Vec<Detected>, finished: bool, lent: &[Lent]) -> V
             if it.transition == Transition::Queued {
                 explain_wait(&mut found, it);
             } else {
-                found.push(lend(lender, it));
+                found.push(with_loss(lend(lender, it), pods));
             }
         }
     }
@@ -147,6 +148,16 @@ fn explain_wait(found: &mut [Detected], queue: &Detected) {
         }
         it.data.extend(queue.data.clone());
     }
+}
+
+/// What the Pods know of a loss that the subject survived, as far as the one that tells of it does not.
+pub(super) fn with_loss(mut it: Detected, pods: &[PodFacts]) -> Detected {
+    if it.transition != Transition::FaultTolerance || it.data.contains_key("pod") {
+        return it;
+    }
+    let Some(loss) = pod::latest_loss(pods) else { return it };
+    it.time = it.time.or(loss.time);
+    loss.tell(it)
 }
 
 fn lend(lender: &Lent, it: &Detected) -> Detected {

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::error::CatalogError;
-use super::expression::{Compiler, Expression, Refused};
+use super::expression::{Compiler, Expression, only_path};
 use super::keep::Keep;
+use super::parse::Refused;
 use super::question::{Path, Question};
 use super::schema::{self, File, Lend, Text};
 use crate::lifecycle::event_type::Cause;
@@ -149,7 +150,7 @@ impl Compile<'_> {
     }
 
     fn for_each(&mut self, it: &schema::ForEach) -> Result<ForEach, CatalogError> {
-        let path = self.compiler.path(&it.path.value).map_err(|refused| self.at(&it.path, refused))?;
+        let path = only_path(&it.path.value).map_err(|refused| self.at(&it.path, refused))?;
         self.compiler.in_item = true;
         let compiled = ForEach {
             path,

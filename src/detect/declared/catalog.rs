@@ -159,8 +159,8 @@ impl Catalog {
         };
         let Some(body) = body.cloned() else {
             let line = file.like.as_ref().map(|like| like.referenced.line());
-            let like = file.like.map_or(own, |like| like.value);
-            return Err(of_file(line, format!("there is no kind {like} to be like")));
+            let missing = file.like.map_or(own, |like| like.value);
+            return Err(of_file(line, format!("there is no kind {missing} to be like")));
         };
         Ok(Kind { header: Arc::new(header(name, file)), body })
     }
@@ -175,9 +175,9 @@ impl Catalog {
     /// `MPIJob`s of two operators share group and kind, and are told apart by it.
     #[must_use]
     pub fn serving(&self, group: &str, kind: &str, served: &[&str]) -> Option<(&Kind, &str)> {
-        let named = self.kinds.iter().filter(|known| known.group() == group && known.kind() == kind);
+        let mut named = self.kinds.iter().filter(|known| known.group() == group && known.kind() == kind);
         let fits = |known: &'_ Kind| known.versions().iter().position(|version| served.contains(&version.as_str()));
-        let (known, version) = named.filter_map(|known| fits(known).map(|version| (known, version))).next()?;
+        let (known, version) = named.find_map(|known| fits(known).map(|version| (known, version)))?;
         known.versions().get(version).map(|version| (known, version.as_str()))
     }
 

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::functions::{Described, QUESTIONS, TABLE};
 use super::{Catalog, Kind};
+use crate::lifecycle::{EventType, Source, Transition};
 
 /// `docs/kinds.md`, in Markdown.
 #[must_use]
@@ -15,15 +16,15 @@ pub fn page(catalog: &Catalog) -> String {
     page.push_str("| Job | `batch/v1` | DLCJob | all of its source |\n");
     page.push_str("| Pod with the label | `v1` | as the label says | those of its source that a Pod can show |\n");
     for kind in sorted(subjects) {
-        let source = kind.source().map_or("", |source| source.as_str());
-        let events: Vec<&str> = kind.events().into_iter().map(|event| event.as_str()).collect();
+        let source = kind.source().map_or("", Source::as_str);
+        let events: Vec<&str> = kind.events().into_iter().map(EventType::as_str).collect();
         let _ = writeln!(page, "| {} | {} | {source} | {} |", link(kind), api(kind), events.join(", "));
     }
     page.push_str(
         "\nThese are no subjects, and add to what is told of others:\n\n| kind | API | adds |\n|---|---|---|\n",
     );
     for kind in sorted(details) {
-        let adds: Vec<&str> = kind.transitions().into_iter().map(|transition| transition.as_str()).collect();
+        let adds: Vec<&str> = kind.transitions().into_iter().map(Transition::as_str).collect();
         let _ = writeln!(page, "| {} | {} | {} |", link(kind), api(kind), adds.join(", "));
     }
     page.push_str("\n## What a kind cannot show\n\n");

@@ -13,15 +13,12 @@ use cel::{Context, Value};
 use jiff::Timestamp;
 use serde_json::Value as Json;
 
-use super::functions::{self, ENVIRONMENT, TABLE};
+use super::functions::{self, TABLE};
+use super::parse::{Refused, parse};
 use super::question::{METADATA, Path, Question, Root, Since, Step, variable};
 
-/// Longest expression, in bytes.
-const LONGEST: usize = 800;
-/// Deepest nesting of brackets.
-const DEEPEST: usize = 16;
-/// Most operator characters: the parser recurses on chains of them.
-const MOST_OPERATORS: usize = 200;
+/// Most nodes of a tree. It is run by recursion, so this bounds the stack too.
+const LARGEST: usize = 600;
 
 /// Functions of CEL that make sense here. Operators are functions too, with names that are no identifiers.
 const STANDARD: [&str; 12] = [
@@ -49,20 +46,6 @@ pub(super) struct Expression {
     pub(super) place: String,
 }
 
-/// Why an expression does not compile.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Refused {
-    /// Of the expression, counted from 0.
-    pub(super) line: u64,
-    pub(super) message: String,
-}
-
-impl Refused {
-    fn new(message: impl Into<String>) -> Self {
-        Self { line: 0, message: message.into() }
-    }
-}
-
 /// What the expressions of one file share.
 #[derive(Default)]
 pub(super) struct Compiler {
@@ -79,17 +62,13 @@ impl Compiler {
     }
 
     pub(super) fn tree(&mut self, source: &str) -> Result<IdedExpr, Refused> {
-        check_shape(source)?;
         let tree = parse(source)?;
-        Rewrite { compiler: self, bound: Vec::new() }.node(tree)
-    }
-
-    /// A path and nothing else.
-    pub(super) fn path(&self, source: &str) -> Result<Path, Refused> {
-        check_shape(source)?;
-        let tree = parse(source)?;
-        let message = "this must be a path such as status.nodes";
-        path(&tree, &[]).filter(|path| !path.steps.is_empty()).ok_or_else(|| Refused::new(message))
+        let tree = Rewrite { compiler: self, bound: Vec::new() }.node(tree)?;
+        // What `let` names is put in wherever it is used.
+        if size(&tree) > LARGEST {
+            return Err(Refused::new("with all that `let` puts in, the expression is too large"));
+        }
+        Ok(tree)
     }
 
     fn ask(&mut self, question: Question) -> Expr {
@@ -102,40 +81,11 @@ impl Compiler {
     }
 }
 
-fn check_shape(source: &str) -> Result<(), Refused> {
-    let depth = source.chars().fold((0_usize, 0_usize), |(depth, deepest), c| match c {
-        '(' | '[' | '{' | '?' => (depth + 1, deepest.max(depth + 1)),
-        ')' | ']' | '}' => (depth.saturating_sub(1), deepest),
-        _ => (depth, deepest),
-    });
-    if source.trim().is_empty() {
-        return Err(Refused::new("the expression is empty"));
-    }
-    if source.len() > LONGEST {
-        return Err(Refused::new(format!("the expression is longer than {LONGEST} bytes; use `let` to divide it")));
-    }
-    if depth.1 > DEEPEST || source.chars().filter(|c| "!-+*/%?:=<>.[&|".contains(*c)).count() > MOST_OPERATORS {
-        return Err(Refused::new("the expression is nested too deeply; use `let` to divide it"));
-    }
-    Ok(())
-}
-
-/// The parser's generated code has `unreachable!` and `expect` in it, which no input is known to reach.
-fn parse(source: &str) -> Result<IdedExpr, Refused> {
-    match catch_unwind(AssertUnwindSafe(|| ENVIRONMENT.compile(source))) {
-        Ok(Ok(program)) => Ok(program.expression().clone()),
-        Ok(Err(errors)) => {
-            let first = errors.errors.into_iter().min_by_key(|error| error.pos.0 < 1);
-            Err(first.map_or_else(
-                || Refused::new("this is no CEL expression"),
-                |error| Refused {
-                    line: u64::try_from(error.pos.0.saturating_sub(1)).unwrap_or(0),
-                    message: error.msg.split(" expecting ").next().unwrap_or("this is no CEL expression").to_owned(),
-                },
-            ))
-        }
-        Err(_) => Err(Refused::new("this is no CEL expression")),
-    }
+/// A path and nothing else.
+pub(super) fn only_path(source: &str) -> Result<Path, Refused> {
+    let tree = parse(source)?;
+    let message = "this must be a path such as status.nodes";
+    path(&tree, &[]).filter(|path| !path.steps.is_empty()).ok_or_else(|| Refused::new(message))
 }
 
 struct Rewrite<'c> {
@@ -338,6 +288,28 @@ fn path(node: &IdedExpr, bound: &[String]) -> Option<Path> {
             }
         }
         _ => None,
+    }
+}
+
+/// How many nodes a tree has.
+fn size(node: &IdedExpr) -> usize {
+    let all = |nodes: &[IdedExpr]| nodes.iter().map(size).sum::<usize>();
+    1 + match &node.expr {
+        Expr::Call(call) => call.target.as_deref().map_or(0, size) + all(&call.args),
+        Expr::Select(select) => size(&select.operand),
+        Expr::List(list) => all(&list.elements),
+        Expr::Map(map) => map
+            .entries
+            .iter()
+            .map(|entry| match &entry.expr {
+                EntryExpr::MapEntry(entry) => size(&entry.key) + size(&entry.value),
+                EntryExpr::StructField(field) => size(&field.value),
+            })
+            .sum(),
+        Expr::Comprehension(it) => {
+            [&it.iter_range, &it.accu_init, &it.loop_cond, &it.loop_step, &it.result].map(size).iter().sum()
+        }
+        Expr::Struct(_) | Expr::Ident(_) | Expr::Literal(_) | Expr::Unspecified => 0,
     }
 }
 

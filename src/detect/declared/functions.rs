@@ -3,6 +3,12 @@
 //! They take whatever comes: what is missing, or of another type, counts as nothing. [`TABLE`] lists them all; the
 //! questions about the object as a whole (`is`, `since`, ...) are in [`super::question`].
 
+#![expect(
+    clippy::needless_pass_by_value,
+    clippy::unnecessary_wraps,
+    reason = "cel calls every function in one form: it takes a list, and may fail"
+)]
+
 use std::cmp::Ordering;
 use std::sync::{Arc, LazyLock};
 
@@ -48,15 +54,21 @@ const fn described(
 #[rustfmt::skip]
 pub(super) const TABLE: [Described; 11] = [
     described("first", (1, 6), "first(a, b, ...)", "the first that is neither null nor empty; null if none is", first),
-    described("text", (1, 6), "text(a, b, ...)", "all of them as one text; what is no text, number or truth value adds nothing", text),
+    described("text", (1, 6), "text(a, b, ...)",
+        "all of them as one text; what is no text, number or truth value adds nothing", text),
     described("number", (1, 1), "number(a)", "a as a whole number; 0 if it is none", number),
-    described("earliest", (1, 6), "earliest(a, b, ...)", "the earliest of these times (or lists of times), in RFC 3339; null if there is none", earliest),
+    described("earliest", (1, 6), "earliest(a, b, ...)",
+        "the earliest of these times (or lists of times), in RFC 3339; null if there is none", earliest),
     described("latest", (1, 6), "latest(a, b, ...)", "the latest of them", latest),
     described("after", (3, 3), "after(a, b, n)", "whether the time a is more than n seconds after the time b", after),
-    described("values", (1, 1), "values(a)", "the values of a map, or the elements of a list; an empty list for anything else", values),
-    described("sum", (2, 2), "sum(a, 'field')", "the sum of a whole-number field over the values of a map or list", sum),
-    described("find", (3, 3), "find(a, 'field', b)", "the first value of a map or list whose field equals b; null if there is none", find),
-    described("get", (2, 2), "get(a, 'field')", "a field of a map, or an element of a list; null if there is none. `a.field` means the same", get),
+    described("values", (1, 1), "values(a)",
+        "the values of a map, or the elements of a list; an empty list for anything else", values),
+    described("sum", (2, 2), "sum(a, 'field')", "the sum of a whole-number field over the values of a map or list",
+        sum),
+    described("find", (3, 3), "find(a, 'field', b)",
+        "the first value of a map or list whose field equals b; null if there is none", find),
+    described("get", (2, 2), "get(a, 'field')",
+        "a field of a map, or an element of a list; null if there is none. `a.field` means the same", get),
     described("oneOf", (2, 6), "oneOf(a, 'x', ...)", "whether a equals one of the others", one_of),
 ];
 
@@ -69,7 +81,8 @@ pub(super) const QUESTIONS: [(&str, &str); 10] = [
     ("message('Type')", "its message; empty if there is none"),
     (
         "podsReady()",
-        "when the first of its Pods was ready; null if none was. `podsReady(status.startTime)` and `podsReady('Type')` leave out those before that time",
+        "when the first of its Pods was ready; null if none was. `podsReady(status.startTime)` and `podsReady('Type')` leave \
+         out those before that time",
     ),
     ("podsUnschedulable", "whether the scheduler finds no node for one of its Pods"),
     ("queuedByKueue", "whether Kueue decides when it may run"),
@@ -208,16 +221,15 @@ fn elements<'v>(it: &CowVal<'_, 'v>) -> Vec<Box<dyn Val + 'v>> {
 
 fn sum<'b, 'v>(arguments: Vec<CowVal<'b, 'v>>) -> Answer<'b, 'v> {
     let [all, field] = two(&arguments)?;
-    let number =
-        |it: &Box<dyn Val + 'v>| element(&**it, &**field).and_then(|it| Some(*it.downcast_ref::<CelInt>()?.inner()));
-    let sum = elements(all).iter().filter_map(number).fold(0, i64::saturating_add);
+    let number = |it: Box<dyn Val + 'v>| Some(*element(&*it, &**field)?.downcast_ref::<CelInt>()?.inner());
+    let sum = elements(all).into_iter().filter_map(number).fold(0, i64::saturating_add);
     Ok(CowVal::owned(CelInt::from(sum)))
 }
 
 fn find<'b, 'v>(arguments: Vec<CowVal<'b, 'v>>) -> Answer<'b, 'v> {
     let [all, field, wanted] = arguments.as_slice() else { return Err(arity()) };
-    let fits = |it: &Box<dyn Val + 'v>| element(&**it, &**field).is_some_and(|it| it.equals(&**wanted));
-    Ok(elements(all).into_iter().find(fits).map_or_else(value::null, CowVal::Owned))
+    let fits = |it: &(dyn Val + 'v)| element(it, &**field).is_some_and(|it| it.equals(&**wanted));
+    Ok(elements(all).into_iter().find(|it| fits(&**it)).map_or_else(value::null, CowVal::Owned))
 }
 
 fn get<'b, 'v>(arguments: Vec<CowVal<'b, 'v>>) -> Answer<'b, 'v> {

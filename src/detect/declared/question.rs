@@ -1,9 +1,9 @@
 //! What expressions ask about one object, answered without CEL.
 //!
 //! Before it is run, every path (`status.startTime`), variable and call that asks about the object as a whole
-//! (`is('Failed')`) is taken out of an expression and becomes a [`Question`]; what is left asks for its answer by number.
-//! So a path costs one look-up however long it is, and nothing on it can be missing or of the wrong type in a way that
-//! fails.
+//! (`is('Failed')`) is taken out of an expression and becomes a [`Question`]; what is left asks for its answer by
+//! number. So a path costs one look-up however long it is, and nothing on it can be missing or of the wrong type in a
+//! way that fails.
 
 use cel::common::types::CelString;
 use cel::common::value::CowVal;

@@ -80,7 +80,7 @@ impl<'a> Run<'a> {
             if is_current {
                 found.extend(self.rules(&self.body.rules, &place, |rule| rule.is_final));
             }
-            found = below::combine(found, true, self.below.lent);
+            found = below::combine(found, true, self.below);
         } else if removed && self.body.deleted.is_some() {
             let stopped = self.rules(&self.body.rules, &place, |rule| {
                 !rule.is_final && is_current && rule.transition == Transition::Stopped
@@ -93,9 +93,8 @@ impl<'a> Run<'a> {
                 found.extend(self.rules(&self.body.rules, &place, |rule| !rule.is_final));
             }
             found.extend(below::of_pods(self.below.pods, &self.body.pods, self.object.asks_for_spot()));
-            found = below::combine(found, false, self.below.lent);
+            found = below::combine(found, false, self.below);
         }
-        found.extend(self.approval(presence));
         Findings { found, problems: self.problems }
     }
 
@@ -124,11 +123,6 @@ impl<'a> Run<'a> {
             (Some(observed), Some(generation)) => observed >= generation,
             _ => true,
         }
-    }
-
-    fn approval(&self, presence: Presence) -> Option<Detected> {
-        let approval = self.object.approval.as_ref().filter(|_| presence == Presence::Present)?;
-        (self.body.source == Some(Source::Model)).then(|| approval.told())
     }
 
     fn removed(&mut self, presence: Presence, context: &Context<'_, '_>) -> Option<Detected> {
@@ -210,16 +204,15 @@ impl<'a> Run<'a> {
     }
 
     /// What its Pods know of a failure, or of a loss that the object survived.
-    fn with_loss(&self, mut found: Detected, rule: &Rule) -> Detected {
+    fn with_loss(&self, found: Detected, rule: &Rule) -> Detected {
         let pods = self.below.pods;
-        let loss = match rule.transition {
-            Transition::Failed if rule.is_final => pod::latest_loss(pods).or_else(|| pod::latest_restart(pods)),
-            Transition::FaultTolerance => pod::latest_loss(pods),
-            _ => None,
-        };
-        let Some(loss) = loss else { return found };
-        found.time = found.time.or(loss.time);
-        loss.tell(found)
+        if !(rule.is_final && rule.transition == Transition::Failed) {
+            return below::with_loss(found, pods);
+        }
+        match pod::latest_loss(pods).or_else(|| pod::latest_restart(pods)) {
+            Some(loss) => loss.tell(found),
+            None => found,
+        }
     }
 
     fn truth(&mut self, expression: &Expression, context: &Context<'_, '_>) -> bool {

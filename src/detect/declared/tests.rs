@@ -8,6 +8,7 @@ mod jobset;
 mod kubedl;
 mod kubeflow;
 mod kueue;
+mod life;
 mod malformed;
 mod models;
 mod notebooks;

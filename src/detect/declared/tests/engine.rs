@@ -18,14 +18,14 @@ fn with(when: &str, reason: &str) -> Kind {
 
 fn example() -> Object {
     let metadata = json!({"name": "nightly", "namespace": "vision", "uid": "u1", "generation": 3,
-        "creationTimestamp": at("10:00:00"), "labels": {"app.kubernetes.io/name": "train"}, "annotations": {"note": "x"}});
+        "creationTimestamp": at("10:00:00"), "labels": {"app.kubernetes.io/name": "train"},
+            "annotations": {"note": "x"}});
     let status = json!({"ready": 2, "half": 1.5, "word": "on", "yes": true, "none": null, "time": at("10:20:00"),
         "millis": 1_795_514_409_000_i64, "list": [{"name": "a", "n": 1}, {"name": "b", "n": 4}, "x", null],
         "map": {"p": {"n": 2}, "q": {"n": 3}, "r": 7}, "times": [at("10:05:00"), at("10:04:00"), 0, true, "x"],
         "conditions": [yes("Ready", "Fine", "10:01:00"), not("Failed", "Well", "10:02:00")]});
-    Object::from(
-        json!({"apiVersion": "example.com/v1", "kind": "Experiment", "metadata": metadata, "spec": {"a": {"b": ["c"]}}, "status": status}),
-    )
+    Object::from(json!({"apiVersion": "example.com/v1", "kind": "Experiment", "metadata": metadata,
+            "spec": {"a": {"b": ["c"]}}, "status": status}))
 }
 
 #[rstest]
@@ -146,7 +146,10 @@ fn a_label_makes_an_object_belong_to_another_source() {
 
 #[test]
 fn an_object_knows_its_owners_the_controller_first() {
-    let owner = |uid: &str, controller: bool| json!({"apiVersion": "v1", "kind": "Pod", "name": uid, "uid": uid, "controller": controller});
+    let owner = |uid: &str, controller: bool| {
+        json!({"apiVersion": "v1", "kind": "Pod", "name": uid, "uid": uid,
+        "controller": controller})
+    };
     let object = Object::from(
         json!({"metadata": {"ownerReferences": [owner("a", false), "x", owner("b", true), owner("c", false)]}}),
     );
@@ -160,8 +163,11 @@ fn an_object_knows_its_owners_the_controller_first() {
 #[test]
 fn an_object_is_trimmed_to_what_its_kind_looks_at() {
     let mut job = object(
-        &json!({"runPolicy": {"activeDeadlineSeconds": 60, "backoffLimit": 3}, "pytorchReplicaSpecs": {"Worker": {"template": {"spec": {"nodeSelector": {"cloud.google.com/gke-spot": "true"}}}}}}),
-        &json!({"conditions": [yes("Running", "", "10:00:09")], "replicaStatuses": {"Worker": {"active": 1}}, "other": "x".repeat(99)}),
+        &json!({"runPolicy": {"activeDeadlineSeconds": 60, "backoffLimit": 3},
+            "pytorchReplicaSpecs": {"Worker": {"template": {"spec":
+                {"nodeSelector": {"cloud.google.com/gke-spot": "true"}}}}}}),
+        &json!({"conditions": [yes("Running", "", "10:00:09")], "replicaStatuses": {"Worker": {"active": 1}},
+            "other": "x".repeat(99)}),
     );
     kind("kubeflow.org/PyTorchJob", "v1").trim(&mut job);
     assert_eq!(job.spec, json!({"runPolicy": {"activeDeadlineSeconds": 60}}));

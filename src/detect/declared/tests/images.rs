@@ -8,9 +8,11 @@ use super::*;
 #[case::no_status(json!({}), &["ImageSaving[]@10:00:00"])]
 #[case::running(json!({"phase": "Running", "startTime": at("10:00:05")}), &["ImageSaving[]@10:00:05"])]
 #[case::saved(
-    json!({"phase": "Succeeded", "startTime": at("10:00:05"), "completionTime": at("10:05:00")}), &["ImageSaved[]@10:05:00"])]
+    json!({"phase": "Succeeded", "startTime": at("10:00:05"), "completionTime": at("10:05:00")}),
+        &["ImageSaved[]@10:05:00"])]
 #[case::failed(
-    json!({"phase": "Failed", "completionTime": at("10:05:00"), "conditions": [yes("CommitContainer", "", "10:04:00"), not("PushCommittedImage", "Unauthorized", "10:05:00")]}),
+    json!({"phase": "Failed", "completionTime": at("10:05:00"), "conditions": [yes("CommitContainer", "", "10:04:00"),
+        not("PushCommittedImage", "Unauthorized", "10:05:00")]}),
     &["ImageSaveFailed[]@10:05:00"])]
 fn what_a_commit_proves(#[case] status: Value, #[case] expected: &[&str]) {
     let spec = json!({"podName": "lab-0", "containerName": "lab", "image": "registry.example.com/lab:1"});
@@ -34,7 +36,8 @@ fn what_a_commit_proves(#[case] status: Value, #[case] expected: &[&str]) {
 #[case::pending(json!({"phase": "Pending"}), &["ImageSaving[]@10:00:00"])]
 #[case::committing(json!({"phase": "Committing"}), &["ImageSaving[]@10:00:00"])]
 #[case::saved(json!({"phase": "Succeed", "conditions": [yes("Ready", "", "10:05:00")]}), &["ImageSaved[]@10:05:00"])]
-#[case::failed(json!({"phase": "Failed", "conditions": [yes("Failed", "CommitFailed", "10:05:00")]}), &["ImageSaveFailed[]@10:05:00"])]
+#[case::failed(json!({"phase": "Failed", "conditions": [yes("Failed", "CommitFailed", "10:05:00")]}),
+    &["ImageSaveFailed[]@10:05:00"])]
 #[case::no_such_word(json!({"phase": "Succeeded"}), &[])]
 fn what_a_snapshot_proves(#[case] status: Value, #[case] expected: &[&str]) {
     let snapshot = object(&json!({"sandboxName": "lab"}), &status);

@@ -19,7 +19,10 @@ fn spec() -> Value {
 }
 
 fn jobs(driver: [i64; 2], workers: [i64; 2]) -> Value {
-    let one = |name: &str, [ready, succeeded]: [i64; 2]| json!({"name": name, "ready": ready, "succeeded": succeeded, "active": 1});
+    let one = |name: &str, [ready, succeeded]: [i64; 2]| {
+        json!({"name": name, "ready": ready, "succeeded": succeeded,
+        "active": 1})
+    };
     json!([one("driver", driver), one("workers", workers)])
 }
 
@@ -40,18 +43,21 @@ fn of(status: &Value) -> Object {
 #[case::running_after_it_was_resumed(
     json!({"conditions": [not("Suspended", "ResumeJobs", "10:05:00")], "replicatedJobsStatus": jobs([1, 0], [2, 0])}),
     &["Running[10:05:00]@-"])]
-#[case::suspended_by_hand(conditions(&[yes("Suspended", "SuspendedJobs", "10:30:00")]), &["Stopped[10:30:00]@10:30:00"])]
+#[case::suspended_by_hand(conditions(&[yes("Suspended", "SuspendedJobs", "10:30:00")]),
+    &["Stopped[10:30:00]@10:30:00"])]
 #[case::restarting(
     json!({"restarts": 1, "conditions": [yes("RestartingJobSet", "DefaultFailurePolicy", "10:20:00")]}),
     &["FaultTolerance[restarts:1]@10:20:00"])]
 #[case::restarted(
-    json!({"restarts": 2, "replicatedJobsStatus": jobs([1, 0], [2, 0]), "conditions": [not("RestartingJobSet", "JobsReady", "10:21:00")]}),
+    json!({"restarts": 2, "replicatedJobsStatus": jobs([1, 0], [2, 0]), "conditions": [not("RestartingJobSet",
+        "JobsReady", "10:21:00")]}),
     &["Running[]@-", "FaultTolerance[restarts:2]@10:21:00"])]
 #[case::one_job_restarting(
     conditions(&[yes("RestartingJobSet", "FailurePolicy_retry", "10:20:00")]),
     &["Queued[]@10:00:00", "FaultTolerance[10:20:00]@10:20:00"])]
 #[case::completed(
-    json!({"terminalState": "Completed", "conditions": [yes("Completed", "AllJobsCompleted", "11:00:00")]}), &["Succeeded[]@11:00:00"])]
+    json!({"terminalState": "Completed", "conditions": [yes("Completed", "AllJobsCompleted", "11:00:00")]}),
+        &["Succeeded[]@11:00:00"])]
 #[case::failed(
     json!({"restarts": 3, "conditions": [yes("Failed", "ReachedMaxRestarts", "11:00:00")]}), &["Failed[]@11:00:00"])]
 fn what_a_jobset_proves(#[case] status: Value, #[case] expected: &[&str]) {
@@ -71,7 +77,8 @@ fn a_jobset_runs_since_the_first_pod_of_its_present_run() {
     let ready = |clock| pod("w", &json!({"phase": "Running", "conditions": [yes("Ready", "", clock)]}));
     let pods = [ready("10:00:40"), ready("10:05:20"), ready("10:05:30")];
     let below = Below { pods: &pods, lent: &[] };
-    let status = json!({"replicatedJobsStatus": jobs([1, 0], [2, 0]), "conditions": [not("Suspended", "ResumeJobs", "10:05:00")]});
+    let status = json!({"replicatedJobsStatus": jobs([1, 0], [2, 0]), "conditions": [not("Suspended", "ResumeJobs",
+        "10:05:00")]});
     proves_below(&jobset(), &of(&status), &below, &["Running[10:05:00]@10:05:20"]);
     let suspended = conditions(&[yes("Suspended", "SuspendedJobs", "10:00:03")]);
     proves_below(&jobset(), &of(&suspended), &below, &["Stopped[10:00:03]@10:00:03"]);
@@ -132,7 +139,8 @@ fn the_pods_that_its_jobs_lost_are_told_of_the_jobset() {
 #[case::fetching_the_data(
     json!({"jobsStatus": [{"name": "dataset-initializer", "ready": 1}, {"name": "node", "ready": 0}]}), &[])]
 #[case::running(
-    json!({"jobsStatus": [{"name": "dataset-initializer", "succeeded": 1}, {"name": "node", "ready": 1}]}), &["Running[]@-"])]
+    json!({"jobsStatus": [{"name": "dataset-initializer", "succeeded": 1}, {"name": "node", "ready": 1}]}),
+        &["Running[]@-"])]
 #[case::created_suspended(conditions(&[yes("Suspended", "Suspended", "10:00:01")]), &["Queued[]@10:00:00"])]
 #[case::running_after_it_was_resumed(
     json!({"conditions": [not("Suspended", "Resumed", "10:05:00")], "jobsStatus": [{"name": "node", "ready": 2}]}),

@@ -9,12 +9,16 @@ const JOBS: [&str; 7] = ["PyTorchJob", "TFJob", "MPIJob", "XGBoostJob", "XDLJob"
 #[rstest]
 #[case::no_status(json!({}), &["Queued[]@10:00:00"])]
 #[case::enqueued(
-    conditions(&[yes("Created", "JobCreated", "10:00:01"), yes("Queuing", "JobEnqueued", "10:00:02")]), &["Queued[]@10:00:00"])]
+    conditions(&[yes("Created", "JobCreated", "10:00:01"), yes("Queuing", "JobEnqueued", "10:00:02")]),
+        &["Queued[]@10:00:00"])]
 #[case::dequeued(conditions(&[yes("Queuing", "JobDequeued", "10:00:02")]), &["Queued[]@10:00:00"])]
-#[case::running(conditions(&[yes("Queuing", "JobDequeued", "10:00:02"), yes("Running", "JobRunning", "10:00:09")]), &["Running[]@10:00:09"])]
-#[case::restarting(conditions(&[yes("Restarting", "JobRestarting", "10:20:00")]), &["FaultTolerance[10:20:00]@10:20:00"])]
+#[case::running(conditions(&[yes("Queuing", "JobDequeued", "10:00:02"), yes("Running", "JobRunning", "10:00:09")]),
+    &["Running[]@10:00:09"])]
+#[case::restarting(conditions(&[yes("Restarting", "JobRestarting", "10:20:00")]),
+    &["FaultTolerance[10:20:00]@10:20:00"])]
 #[case::succeeded(
-    json!({"completionTime": at("11:00:00"), "conditions": [yes("Succeeded", "JobSucceeded", "11:00:01")]}), &["Succeeded[]@11:00:00"])]
+    json!({"completionTime": at("11:00:00"), "conditions": [yes("Succeeded", "JobSucceeded", "11:00:01")]}),
+        &["Succeeded[]@11:00:00"])]
 #[case::failed(conditions(&[yes("Failed", "JobFailed", "11:00:00")]), &["Failed[]@11:00:00"])]
 #[case::evicted(
     conditions(&[yes("Failed", "JobEvicted", "11:00:00")]), &["Failed[]@11:00:00", "Preempted[]@11:00:00"])]
@@ -51,9 +55,11 @@ fn a_job_that_is_deleted_before_its_end_is_stopped() {
 #[case::not_begun(json!({"imageBuildPhase": ""}), &[])]
 #[case::building(json!({"imageBuildPhase": "ImageBuilding"}), &["StatusChanged[ImageBuilding]@-"])]
 #[case::built(
-    json!({"imageBuildPhase": "ImageBuildSucceeded", "finishTime": at("11:00:00")}), &["StatusChanged[ImageBuildSucceeded]@11:00:00"])]
+    json!({"imageBuildPhase": "ImageBuildSucceeded", "finishTime": at("11:00:00")}),
+        &["StatusChanged[ImageBuildSucceeded]@11:00:00"])]
 #[case::failed(
-    json!({"imageBuildPhase": "ImageBuildFailed", "finishTime": at("11:00:00")}), &["StatusChanged[ImageBuildFailed]@11:00:00"])]
+    json!({"imageBuildPhase": "ImageBuildFailed", "finishTime": at("11:00:00")}),
+        &["StatusChanged[ImageBuildFailed]@11:00:00"])]
 fn what_a_model_version_proves(#[case] status: Value, #[case] expected: &[&str]) {
     proves(&kind("model.kubedl.io/ModelVersion", "v1alpha1"), &object(&json!({}), &status), expected);
 }

@@ -143,7 +143,8 @@ mod mpi_v2beta1 {
     }
 
     fn failed(reason: &str) -> Value {
-        json!({"startTime": at("10:00:02"), "completionTime": at("11:00:00"), "conditions": [yes("Failed", reason, "11:00:01")]})
+        json!({"startTime": at("10:00:02"), "completionTime": at("11:00:00"), "conditions": [yes("Failed", reason,
+            "11:00:01")]})
     }
 
     #[rstest]

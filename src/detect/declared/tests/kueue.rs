@@ -3,6 +3,7 @@
 use rstest::rstest;
 
 use super::*;
+use crate::detect::job::{self, JobView};
 
 fn workload() -> Kind {
     kind("kueue.x-k8s.io/Workload", "v1beta2")
@@ -52,7 +53,8 @@ fn counted(mut status: Value, count: i64) -> Value {
     conditions(&[yes("QuotaReserved", "", "10:00:05"), not("PodsReady", "WaitForRecovery", "10:20:00")]),
     &["FaultTolerance[10:20:00]@10:20:00"])]
 #[case::preempted(evicted("Preempted"), &["Queued[]@10:00:00", "Preempted[10:30:00]@10:30:00"])]
-#[case::preempted_and_counted(counted(evicted("Preempted"), 1), &["Queued[]@10:00:00", "Preempted[preempted:1]@10:30:00"])]
+#[case::preempted_and_counted(counted(evicted("Preempted"), 1), &["Queued[]@10:00:00",
+    "Preempted[preempted:1]@10:30:00"])]
 #[case::preempted_and_admitted_again(
     counted(conditions(&[not("Evicted", "QuotaReserved", "10:30:02"), yes("QuotaReserved", "", "10:30:02")]), 1),
     &["Preempted[preempted:1]@10:30:02"])]
@@ -100,7 +102,8 @@ fn a_claim_of_a_spot_node_is_bidding_until_the_node_is_launched() {
 
 /// A job that Kueue has suspended, after it had run.
 fn suspended() -> Object {
-    let status = json!({"startTime": at("10:00:10"), "conditions": [not("Running", "", "10:30:02"), yes("Suspended", "", "10:30:02")]});
+    let status = json!({"startTime": at("10:00:10"), "conditions": [not("Running", "", "10:30:02"), yes("Suspended",
+        "", "10:30:02")]});
     object(&json!({}), &status)
 }
 
@@ -157,8 +160,25 @@ fn a_job_that_has_ended_is_told_nothing_more_of_its_queue() {
 }
 
 #[test]
+fn a_batch_job_is_told_of_its_queue_entry_too() {
+    let suspended = json!({"type": "Suspended", "status": "True", "lastTransitionTime": at("10:30:02")});
+    let view = json!({"metadata": {"name": "nightly", "labels": kueue(), "creationTimestamp": at("10:00:00")},
+        "spec": {"suspend": true}, "status": {"startTime": at("10:00:10"), "conditions": [suspended]}});
+    let view: JobView = serde_json::from_value(view).unwrap();
+    let of_job = || job::detect(&view, &[], Presence::Present);
+    let told = |status: &Value| {
+        let lent = [lends(&workload(), &object(&json!({}), status))];
+        shown(&combine(of_job(), job::is_finished(&view), &Below { pods: &[], lent: &lent }))
+    };
+    let preempted = ["Queued[10:30:02]@10:30:02", "Preempted[nightly:10:30:00]@10:30:00"];
+    assert_eq!(told(&evicted("Preempted")), preempted);
+    assert_eq!(told(&evicted("Deactivated")), ["Stopped[nightly:10:30:00]@10:30:00"]);
+}
+
+#[test]
 fn pods_that_find_no_spot_node_are_bidding_and_pods_that_lose_theirs_preempted() {
-    let template = json!({"pytorchReplicaSpecs": {"Worker": {"template": {"spec": {"nodeSelector": {"cloud.google.com/gke-spot": "true"}}}}}});
+    let pods = json!({"spec": {"nodeSelector": {"cloud.google.com/gke-spot": "true"}}});
+    let template = json!({"pytorchReplicaSpecs": {"Worker": {"template": pods}}});
     let job = object(&template, &json!({}));
     let waiting = |name, clock| {
         pod(name, &json!({"phase": "Pending", "conditions": [not("PodScheduled", "Unschedulable", clock)]}))

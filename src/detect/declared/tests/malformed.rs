@@ -145,7 +145,8 @@ fn an_object_of_any_shape_is_read() {
 #[test]
 fn an_unknown_phase_is_no_state() {
     let status = json!({"phase": "Dreaming", "state": {"phase": "Dreaming"}, "jobDeploymentStatus": "Dreaming",
-        "jobStatus": "DREAMING", "imageBuildPhase": "Dreaming", "condition": "Dreaming", "conditions": [yes("Dreaming", "", "10:00:01")]});
+        "jobStatus": "DREAMING", "imageBuildPhase": "Dreaming", "condition": "Dreaming",
+            "conditions": [yes("Dreaming", "", "10:00:01")]});
     for kind in Catalog::built_in().kinds() {
         let Findings { found, problems } =
             kind.detect(&object(&json!({}), &status), &Below::default(), Presence::Present);

@@ -8,21 +8,31 @@ fn service() -> Kind {
     kind("serving.kserve.io/InferenceService", "v1beta1")
 }
 
+fn with_model(transition: &str, condition: &Value) -> Value {
+    json!({"conditions": [condition], "modelStatus": {"transitionStatus": transition}})
+}
+
 fn blocked(transition: &str) -> Value {
-    json!({"conditions": [not("Ready", "PredictorNotReady", "10:20:00")], "modelStatus": {"transitionStatus": transition,
+    json!({"conditions": [not("Ready", "PredictorNotReady", "10:20:00")],
+        "modelStatus": {"transitionStatus": transition,
         "states": {"activeModelState": "", "targetModelState": "FailedToLoad"},
         "lastFailureInfo": {"reason": "ModelLoadFailed", "message": "no such file", "time": at("10:19:58")}}})
 }
 
 #[rstest]
 #[case::no_status(json!({}), &[])]
-#[case::rolling_out(conditions(&[{ let mut it = yes("Ready", "", "10:00:09"); it["status"] = json!("Unknown"); it }]), &[])]
+#[case::rolling_out(conditions(&[{ let mut it = yes("Ready", "", "10:00:09"); it["status"] = json!("Unknown"); it }]),
+    &[])]
 #[case::ready(conditions(&[yes("Ready", "", "10:00:09")]), &["StatusChanged[Ready:2]@10:00:09"])]
-#[case::not_ready(conditions(&[not("Ready", "PredictorNotReady", "10:20:00")]), &["StatusChanged[NotReady:2]@10:20:00"])]
+#[case::not_ready_yet(conditions(&[not("Ready", "PredictorNotReady", "10:00:09")]), &[])]
+#[case::loading(with_model("InProgress", &not("Ready", "PredictorNotReady", "10:20:00")), &[])]
+#[case::not_ready(
+    with_model("UpToDate", &not("Ready", "PredictorNotReady", "10:20:00")), &["StatusChanged[NotReady:2]@10:20:00"])]
 #[case::not_loaded(blocked("BlockedByFailedLoad"), &["StatusChanged[FailedToLoad:10:19:58]@10:19:58"])]
 #[case::invalid(blocked("InvalidSpec"), &["StatusChanged[FailedToLoad:10:19:58]@10:19:58"])]
 #[case::stopped(
-    conditions(&[not("Ready", "Stopped", "10:30:00"), yes("Stopped", "Stopped", "10:30:00")]), &["StatusChanged[Stopped:10:30:00]@10:30:00"])]
+    conditions(&[not("Ready", "Stopped", "10:30:00"), yes("Stopped", "Stopped", "10:30:00")]),
+        &["StatusChanged[Stopped:10:30:00]@10:30:00"])]
 fn what_an_inference_service_proves(#[case] status: Value, #[case] expected: &[&str]) {
     proves(&service(), &object(&json!({}), &status), expected);
 }
@@ -76,7 +86,8 @@ fn manager(fields: &str, clock: &str, others: &[&str]) -> Value {
     json!({"annotations": {KEY: "Approved"}, "managedFields": [manager("f:labels", "10:20:00", &[])]}),
     &["Approved[approval:Approved]@-"])]
 #[case::fields_of_the_wrong_type(
-    json!({"annotations": {KEY: "Approved"}, "managedFields": [{"fieldsV1": {"f:metadata": [1]}}, "x", {"fieldsV1": 3}]}),
+    json!({"annotations": {KEY: "Approved"}, "managedFields": [{"fieldsV1": {"f:metadata": [1]}}, "x",
+        {"fieldsV1": 3}]}),
     &["Approved[approval:Approved]@-"])]
 fn an_approval_of_ours_on_a_model(#[case] metadata: Value, #[case] expected: &[&str]) {
     proves(&model(), &version(&metadata), expected);
@@ -87,6 +98,9 @@ fn an_approval_says_nothing_on_what_is_no_model() {
     let job = version(&json!({"annotations": {KEY: "Approved"}, "creationTimestamp": at("10:00:00")}));
     proves(&kind("kubeflow.org/PyTorchJob", "v1"), &job, &["Queued[]@10:00:00"]);
     proves(&service(), &job, &["Approved[approval:Approved]@-"]);
+    let metadata = json!({"annotations": {KEY: "Approved"}, "labels": {"notification.pai.dev/source": "Model"}});
+    proves(&kind("kubeflow.org/PyTorchJob", "v1"), &version(&metadata), &["Approved[approval:Approved]@-"]);
+    leaves(&service(), &job, Presence::Deleted, &[]);
 }
 
 #[test]

@@ -31,7 +31,8 @@ fn running(started: &str) -> Value {
 #[rstest]
 #[case::no_status(json!({}), &["Creating[]@10:00:00"])]
 #[case::unschedulable(
-    json!({"readyReplicas": 0, "conditions": [not("PodScheduled", "Unschedulable", "10:00:01")]}), &["Creating[]@10:00:00"])]
+    json!({"readyReplicas": 0, "conditions": [not("PodScheduled", "Unschedulable", "10:00:01")]}),
+        &["Creating[]@10:00:00"])]
 #[case::pulling(waiting("ContainerCreating"), &["Creating[]@10:00:00"])]
 #[case::a_first_failed_pull_may_recover(waiting("ErrImagePull"), &["Creating[]@10:00:00"])]
 #[case::running(running("10:00:15"), &["Running[10:00:15]@10:00:20"])]
@@ -45,7 +46,8 @@ fn running(started: &str) -> Value {
     &["Failed[failed@10:00:03]@10:20:00"])]
 #[case::old_form_of_conditions(
     json!({"readyReplicas": 1, "containerState": {"running": {"startedAt": at("10:00:15")}},
-        "conditions": [{"type": "Running", "lastProbeTime": at("10:00:15")}, {"type": "Waiting", "reason": "PodInitializing"}]}),
+        "conditions": [{"type": "Running", "lastProbeTime": at("10:00:15")}, {"type": "Waiting",
+            "reason": "PodInitializing"}]}),
     &["Running[10:00:15]@10:00:15"])]
 fn what_a_notebook_proves(#[case] status: Value, #[case] expected: &[&str]) {
     proves(&notebook(), &of(None, &status), expected);

@@ -120,7 +120,8 @@ fn pitfall_07_jobset_restarts_twice_between_two_watch_events() {
 
 #[test]
 fn pitfall_08_restarting_replaced_by_running_before_it_is_seen() {
-    let status = json!({"startTime": at("10:00:02"), "replicaStatuses": {"Worker": {"failed": 1}}, "conditions": [yes("Running", "", "10:20:30")]});
+    let status = json!({"startTime": at("10:00:02"), "replicaStatuses": {"Worker": {"failed": 1}},
+        "conditions": [yes("Running", "", "10:20:30")]});
     proves(&pytorch(), &of(&status), &["Running[10:00:02]@10:20:30", "FaultTolerance[failed:1]@-"]);
     // A container that is restarted in its Pod never raises the condition.
     let exit = json!({"terminated": {"exitCode": 1, "finishedAt": at("10:20:00")}});
@@ -141,7 +142,10 @@ fn pitfall_08_restarting_replaced_by_running_before_it_is_seen() {
 #[test]
 fn pitfall_09_preempted_by_kueue_and_readmitted_at_once() {
     let workload = kind("kueue.x-k8s.io/Workload", "v1beta2");
-    let counted = |all: &[Value]| json!({"conditions": all, "schedulingStats": {"evictions": [{"reason": "Preempted", "count": 1}]}});
+    let counted = |all: &[Value]| {
+        json!({"conditions": all, "schedulingStats": {"evictions": [{"reason": "Preempted",
+        "count": 1}]}})
+    };
     let all_true = counted(&[
         yes("Evicted", "Preempted", "10:30:00"),
         yes("QuotaReserved", "", "10:30:00"),
@@ -162,7 +166,8 @@ fn pitfall_09_preempted_by_kueue_and_readmitted_at_once() {
 fn pitfall_10_pod_deleted_by_its_job_after_success_phase_failed_on_the_way_out() {
     let pod: PodView = serde_json::from_value(json!({
         "metadata": {"name": "w-0", "deletionTimestamp": at("11:00:31"), "deletionGracePeriodSeconds": 30},
-        "status": {"phase": "Failed", "containerStatuses": [{"name": "main", "state": {"terminated": {"exitCode": 143, "finishedAt": at("11:00:03")}}}]}}))
+        "status": {"phase": "Failed", "containerStatuses": [{"name": "main", "state": {"terminated": {"exitCode": 143,
+            "finishedAt": at("11:00:03")}}}]}}))
     .unwrap();
     assert_eq!(pod::facts(&pod).failure, None);
     let pods = [pod::facts(&pod)];
@@ -261,7 +266,8 @@ fn pitfall_19_unknown_phase_missing_conditions_empty_status_reason_absent() {
         for status in [json!(null), json!({}), json!({"conditions": []}), json!({"conditions": [{}]})] {
             proves(&kind, &of(&status), &["Queued[]@10:00:00"]);
         }
-        let bare = json!({"conditions": [{"type": "Failed", "status": "True"}], "state": {"phase": "Failed"}, "jobDeploymentStatus": "Failed"});
+        let bare = json!({"conditions": [{"type": "Failed", "status": "True"}], "state": {"phase": "Failed"},
+            "jobDeploymentStatus": "Failed"});
         let found = found(&kind, &of(&bare));
         assert_eq!(shown(&found), ["Failed[]@-"], "{}", kind.file());
     }
@@ -280,7 +286,10 @@ fn pitfall_20_event_time_before_creation_or_in_the_future_is_shown_as_given() {
 #[test]
 fn pitfall_21_status_for_an_old_generation() {
     let rayjob = kind("ray.io/RayJob", "v1");
-    let status = |observed: i64| json!({"observedGeneration": observed, "jobDeploymentStatus": "Running", "jobStatus": "RUNNING"});
+    let status = |observed: i64| {
+        json!({"observedGeneration": observed, "jobDeploymentStatus": "Running",
+        "jobStatus": "RUNNING"})
+    };
     proves(&rayjob, &of(&status(1)), &[]);
     proves(&rayjob, &of(&status(2)), &["Running[]@-"]);
     proves(&rayjob, &of(&status(0)), &["Running[]@-"]);

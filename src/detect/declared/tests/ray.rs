@@ -30,7 +30,8 @@ fn of(generation: i64, status: &Value) -> Object {
 
 #[rstest]
 #[case::no_status(json!({}), &["Queued[]@10:00:00"])]
-#[case::initializing(json!({"jobDeploymentStatus": "Initializing", "startTime": at("10:00:02")}), &["Queued[]@10:00:00"])]
+#[case::initializing(json!({"jobDeploymentStatus": "Initializing", "startTime": at("10:00:02")}),
+    &["Queued[]@10:00:00"])]
 #[case::waiting(json!({"jobDeploymentStatus": "Waiting"}), &["Queued[]@10:00:00"])]
 #[case::not_yet_taken_up_by_ray(state("Running", "PENDING"), &["Queued[]@10:00:00"])]
 #[case::running(state("Running", "RUNNING"), &["Running[10:00:02]@10:00:30"])]
@@ -38,10 +39,12 @@ fn of(generation: i64, status: &Value) -> Object {
 #[case::stopped(state("Complete", "STOPPED"), &["Stopped[]@11:00:00"])]
 #[case::failed(with(state("Failed", "FAILED"), &json!({"reason": "AppFailed"})), &["Failed[]@11:00:00"])]
 #[case::failed_without_a_time_of_ray(
-    json!({"jobDeploymentStatus": "Failed", "reason": "SubmissionFailed", "endTime": at("11:00:05")}), &["Failed[]@11:00:05"])]
+    json!({"jobDeploymentStatus": "Failed", "reason": "SubmissionFailed", "endTime": at("11:00:05")}),
+        &["Failed[]@11:00:05"])]
 #[case::submission_failed_while_ray_says_running(
     with(state("Failed", "RUNNING"), &json!({"reason": "SubmissionFailed"})), &["Failed[]@11:00:00"])]
-#[case::invalid(json!({"jobDeploymentStatus": "ValidationFailed", "reason": "ValidationFailed"}), &["Failed[validation]@-"])]
+#[case::invalid(json!({"jobDeploymentStatus": "ValidationFailed", "reason": "ValidationFailed"}),
+    &["Failed[validation]@-"])]
 #[case::timeout(with(state("Failed", "RUNNING"), &json!({"reason": "DeadlineExceeded"})), &["Failed![]@11:00:00"])]
 #[case::timeout_before_it_ran(
     with(state("Failed", "PENDING"), &json!({"reason": "PreRunningDeadlineExceeded"})), &["Failed![]@11:00:00"])]
@@ -49,7 +52,8 @@ fn of(generation: i64, status: &Value) -> Object {
     with(state("Retrying", "FAILED"), &json!({"failed": 1, "reason": "AppFailed"})), &["FaultTolerance[failed:1]@-"])]
 #[case::retried(json!({"jobDeploymentStatus": "", "failed": 1}), &["FaultTolerance[failed:1]@-"])]
 #[case::running_after_a_retry(
-    with(state("Running", "RUNNING"), &json!({"failed": 1})), &["Running[10:00:02]@10:00:30", "FaultTolerance[failed:1]@10:00:02"])]
+    with(state("Running", "RUNNING"), &json!({"failed": 1})), &["Running[10:00:02]@10:00:30",
+        "FaultTolerance[failed:1]@10:00:02"])]
 fn what_a_rayjob_proves(#[case] status: Value, #[case] expected: &[&str]) {
     proves(&rayjob(), &of(1, &status), expected);
 }
@@ -88,10 +92,12 @@ fn a_status_for_an_old_generation_is_ignored_until_the_controller_catches_up() {
 #[case::provisioning(
     conditions(&[not("RayClusterProvisioned", "RayClusterPodsProvisioning", "10:00:01")]), &["Creating[]@10:00:00"])]
 #[case::running(
-    conditions(&[yes("RayClusterProvisioned", "AllPodRunningAndReadyFirstTime", "10:01:00"), yes("HeadPodReady", "", "10:00:50")]),
+    conditions(&[yes("RayClusterProvisioned", "AllPodRunningAndReadyFirstTime", "10:01:00"), yes("HeadPodReady", "",
+        "10:00:50")]),
     &["Running[]@10:01:00"])]
 #[case::old_operator(
-    json!({"state": "ready", "stateTransitionTimes": {"ready": at("10:01:00")}, "conditions": [yes("HeadPodReady", "", "10:00:50")]}),
+    json!({"state": "ready", "stateTransitionTimes": {"ready": at("10:01:00")}, "conditions": [yes("HeadPodReady", "",
+        "10:00:50")]}),
     &["Running[]@10:01:00"])]
 #[case::head_lost(
     conditions(&[yes("RayClusterProvisioned", "", "10:01:00"), not("HeadPodReady", "", "10:30:00")]), &[])]

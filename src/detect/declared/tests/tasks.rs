@@ -48,15 +48,19 @@ fn run(phase: &str, nodes: &[Value]) -> Value {
     run("Running", &[with(node("a", "Pod", "Succeeded", "10:30:00"), "name", json!("nightly.a(0:fast)"))]),
     &["Succeeded[a:10:30:00]@10:30:00"])]
 #[case::a_run_of_one_task(
-    run("Succeeded", &[with(node("nightly", "Pod", "Succeeded", "10:59:00"), "name", json!("nightly"))]), &["Succeeded[11:00:00]@11:00:00"])]
+    run("Succeeded", &[with(node("nightly", "Pod", "Succeeded", "10:59:00"), "name", json!("nightly"))]),
+        &["Succeeded[11:00:00]@11:00:00"])]
 #[case::succeeded(
-    run("Succeeded", &[node("a", "Pod", "Failed", "10:30:00")]), &["Failed[a:10:30:00]@10:30:00", "Succeeded[11:00:00]@11:00:00"])]
+    run("Succeeded", &[node("a", "Pod", "Failed", "10:30:00")]), &["Failed[a:10:30:00]@10:30:00",
+        "Succeeded[11:00:00]@11:00:00"])]
 #[case::failed(run("Failed", &[]), &["Failed[11:00:00]@11:00:00"])]
 #[case::error(run("Error", &[]), &["Failed[11:00:00]@11:00:00"])]
 #[case::compressed(with(run("Failed", &[]), "compressedNodes", json!("H4sIAAAA")), &["Failed[11:00:00]@11:00:00"])]
-#[case::timeout(with(run("Failed", &[]), "message", json!("Step exceeded its deadline")), &["Failed![11:00:00]@11:00:00"])]
+#[case::timeout(with(run("Failed", &[]), "message", json!("Step exceeded its deadline")),
+    &["Failed![11:00:00]@11:00:00"])]
 #[case::timeout_of_a_task(
-    run("Running", &[with(node("a", "Pod", "Failed", "10:30:00"), "message", json!("Pod was active on the node longer than the specified deadline (DeadlineExceeded)"))]),
+    run("Running", &[with(node("a", "Pod", "Failed", "10:30:00"), "message",
+        json!("Pod was active on the node longer than the specified deadline (DeadlineExceeded)"))]),
     &["Failed![a:10:30:00]@10:30:00"])]
 fn what_a_workflow_proves(#[case] status: Value, #[case] expected: &[&str]) {
     proves(&workflow(), &object(&json!({}), &status), expected);

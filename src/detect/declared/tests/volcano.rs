@@ -12,7 +12,8 @@ fn volcano() -> Kind {
 fn in_phase(phase: &str, history: &[(&str, &str)], retries: i64) -> Value {
     let history: Vec<Value> =
         history.iter().map(|(phase, clock)| json!({"status": phase, "lastTransitionTime": at(clock)})).collect();
-    json!({"state": {"phase": phase, "lastTransitionTime": at("12:00:00")}, "conditions": history, "retryCount": retries})
+    json!({"state": {"phase": phase, "lastTransitionTime": at("12:00:00")}, "conditions": history,
+        "retryCount": retries})
 }
 
 const RAN: [(&str, &str); 2] = [("Pending", "10:00:01"), ("Running", "10:00:09")];
@@ -36,11 +37,14 @@ fn after(phase: &str, clock: &str, retries: i64) -> Value {
     &["Running[]@10:21:00", "FaultTolerance[retries:2]@10:20:00"])]
 #[case::aborting(after("Aborting", "10:30:00", 0), &["Stopped[aborted:0]@10:30:00"])]
 #[case::aborted(
-    in_phase("Aborted", &[RAN[1], ("Aborting", "10:30:00"), ("Aborted", "10:30:09")], 0), &["Stopped[aborted:0]@10:30:00"])]
+    in_phase("Aborted", &[RAN[1], ("Aborting", "10:30:00"), ("Aborted", "10:30:09")], 0),
+        &["Stopped[aborted:0]@10:30:00"])]
 #[case::resumed_is_no_fault_tolerance(
-    in_phase("Restarting", &[RAN[1], ("Aborting", "10:30:00"), ("Aborted", "10:30:09"), ("Restarting", "10:40:00")], 1), &[])]
+    in_phase("Restarting", &[RAN[1], ("Aborting", "10:30:00"), ("Aborted", "10:30:09"), ("Restarting", "10:40:00")],
+        1), &[])]
 #[case::aborted_again(
-    in_phase("Aborted", &[RAN[1], ("Aborting", "10:50:00"), ("Aborted", "10:50:09")], 1), &["Stopped[aborted:1]@10:50:00"])]
+    in_phase("Aborted", &[RAN[1], ("Aborting", "10:50:00"), ("Aborted", "10:50:09")], 1),
+        &["Stopped[aborted:1]@10:50:00"])]
 #[case::terminating(after("Terminating", "10:30:00", 0), &["Stopped[terminated]@10:30:00"])]
 #[case::terminated(after("Terminated", "10:30:09", 0), &["Stopped[terminated]@10:30:09"])]
 fn what_a_job_proves(#[case] status: Value, #[case] expected: &[&str]) {
