@@ -31,6 +31,7 @@ mod detection;
 mod methods;
 mod scene;
 mod secrecy;
+mod shared;
 mod since;
 mod verdicts;
 mod workspace;
