@@ -33,6 +33,7 @@ mod methods;
 mod registry;
 mod scene;
 mod secrecy;
+mod shared;
 mod since;
 mod verdicts;
 mod workspace;
