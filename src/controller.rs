@@ -8,6 +8,7 @@ mod access;
 mod bus;
 mod connectivity;
 mod edits;
+mod ingress;
 mod reconcile;
 pub mod retention;
 mod rule;
@@ -18,4 +19,5 @@ mod verdict;
 mod workspace;
 mod write;
 
+pub use ingress::{Ingress, Ingresses, Webhook};
 pub use reconcile::{Controlling, run};

@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use pai_notification::lifecycle::EventType;
+use pai_notification::lifecycle::{EventType, Source, Transition};
 
 const DOCUMENTS: [&str; 5] = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"];
 
@@ -40,6 +40,7 @@ fn every_file_that_a_document_names_exists() {
 fn every_link_between_documents_leads_somewhere() {
     let mut documents: Vec<PathBuf> = DOCUMENTS.iter().map(|name| root().join(name)).collect();
     documents.extend(fs::read_dir(root().join("docs/adr")).unwrap().map(|entry| entry.unwrap().path()));
+    documents.push(root().join("docs/event-bus.md"));
     for document in documents {
         let text = fs::read_to_string(&document).unwrap();
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
@@ -56,6 +57,18 @@ fn the_readme_lists_every_event_type() {
     let readme = read("README.md");
     for kind in EventType::ALL {
         assert!(readme.contains(&format!("`{kind}`")), "README.md does not list {kind}");
+    }
+}
+
+#[test]
+fn the_page_on_the_bus_lists_every_type_that_can_be_published() {
+    let page = read("docs/event-bus.md");
+    for source in Source::ALL {
+        for &transition in Transition::ALL {
+            let kind = format!("`pai.{}.{}`", source.cloudevents_name(), transition.cloudevents_name());
+            let exists = EventType::naming(source, transition).is_some();
+            assert_eq!(page.contains(&kind), exists, "docs/event-bus.md and {kind}");
+        }
     }
 }
 
