@@ -8,6 +8,7 @@ mod access;
 mod bus;
 mod connectivity;
 mod edits;
+pub mod offline;
 mod reconcile;
 pub mod retention;
 mod rule;

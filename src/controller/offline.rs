@@ -1,0 +1,190 @@
+//! The judgement without a cluster: what would be in force if these objects were applied and the operator had done its
+//! part, which is to make the buses and the bindings that Workspaces ask for. Pure; nothing is judged here that
+//! [`verdict`](super::verdict) does not judge for a cluster.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::ResourceExt as _;
+use kube::api::ObjectMeta;
+use secrecy::SecretString;
+
+use super::bus;
+use super::rule::{Cache, RuleVerdict};
+use super::secret::{SecretView, SecretsOf};
+use super::verdict::{self, Judgement, Undecodable, World};
+use super::workspace::{self, Access, Surroundings, WorkspaceVerdict};
+use crate::api::condition::{QUOTA_EXCEEDED, READY, Reason, Verdict};
+use crate::api::notice_rule::TargetState;
+use crate::api::{EventBus, EventTarget, NoticeRule, Workspace};
+use crate::delivery::targets::{GoneTargets, TargetTable, Texts};
+use crate::rules::Policy;
+
+/// The operator's `ServiceAccount`, as it is unless somebody renames it.
+const OPERATOR: &str = "pai-notification-system/pai-notification";
+
+/// Texts of Secrets by key, by namespace and name of the Secret.
+pub type SecretTexts = BTreeMap<(String, String), BTreeMap<String, SecretString>>;
+
+/// What is judged.
+#[derive(Debug, Default)]
+pub struct Objects {
+    /// Workspaces. All of their namespaces are there.
+    pub workspaces: Vec<Workspace>,
+    /// Targets.
+    pub targets: Vec<EventTarget>,
+    /// Rules.
+    pub rules: Vec<NoticeRule>,
+    /// Secrets. All can be read, so that what is wrong with one shows before access is granted.
+    pub secrets: SecretTexts,
+}
+
+/// What would be in force.
+#[derive(Debug)]
+pub struct InForce {
+    /// The rules, by namespace.
+    pub policy: Policy,
+    /// Every target.
+    pub targets: TargetTable,
+    /// Texts of rules, and console URLs.
+    pub texts: Texts,
+    /// Name of the Workspace of each namespace, whether it is in force or not.
+    pub workspaces: BTreeMap<String, String>,
+    /// What is wrong, in the words of the conditions. What is suspended is meant so.
+    pub findings: Vec<Finding>,
+}
+
+/// Something wrong with one object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Kind, and namespace and name, such as `NoticeRule vision/nightly`.
+    pub object: String,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+/// Judges everything.
+#[must_use]
+pub fn judge(objects: Objects) -> InForce {
+    let judgement = verdict::judge(world(objects), &mut Cache::default());
+    let owners = judgement.workspaces.iter().filter(|workspace| workspace.has_its_namespace());
+    InForce {
+        policy: judgement.policy(),
+        targets: judgement.target_table(),
+        texts: judgement.texts(),
+        workspaces: owners.map(|workspace| (workspace.namespace.clone(), workspace.name())).collect(),
+        findings: findings(&judgement),
+    }
+}
+
+/// The cluster in which the operator has done its part.
+fn world(objects: Objects) -> World {
+    let Objects { mut workspaces, targets, mut rules, secrets } = objects;
+    workspaces.iter_mut().for_each(|workspace| stored(&mut workspace.metadata));
+    rules.iter_mut().for_each(|rule| stored(&mut rule.metadata));
+    let namespaces: HashSet<String> = workspaces.iter().map(|workspace| workspace.namespace().to_owned()).collect();
+    let (mut buses, mut access) = (HashMap::new(), HashMap::new());
+    let nothing = Surroundings { namespaces: &namespaces, buses: &buses, access: &access, operator: OPERATOR };
+    for workspace in workspace::judge_all(workspaces.clone(), &nothing) {
+        let namespace = workspace.namespace.clone();
+        if workspace.needs_bus {
+            let bus: EventBus = bus::bus(&workspace);
+            buses.insert((namespace.clone(), bus.name_any()), bus);
+        }
+        if workspace.needs_binding {
+            let mut binding = bus::binding(&workspace, OPERATOR);
+            stored(&mut binding.metadata);
+            access.insert(namespace, Access { binding, missing: Ok(None) });
+        }
+    }
+    let readable = by_namespace(&targets, secrets);
+    World {
+        workspaces,
+        buses,
+        targets,
+        rules,
+        undecodable: Undecodable::default(),
+        namespaces,
+        access,
+        secrets: readable,
+        gone: GoneTargets::new(),
+        operator: OPERATOR.to_owned(),
+    }
+}
+
+/// Gives an object of a file what the API server gives every object; made before everything if it does not say when.
+fn stored(metadata: &mut ObjectMeta) {
+    metadata.creation_timestamp.get_or_insert(Time(Timestamp::MIN));
+    let identity = || {
+        format!(
+            "{}/{}",
+            metadata.namespace.as_deref().unwrap_or_default(),
+            metadata.name.as_deref().unwrap_or_default()
+        )
+    };
+    if metadata.uid.is_none() {
+        metadata.uid = Some(identity());
+    }
+}
+
+fn by_namespace(targets: &[EventTarget], secrets: SecretTexts) -> HashMap<String, SecretsOf> {
+    let namespaces = targets.iter().map(|target| (target.namespace().unwrap_or_default(), Vec::new()));
+    let mut views: HashMap<String, Vec<SecretView>> = namespaces.collect();
+    for ((namespace, name), data) in secrets {
+        views.entry(namespace).or_default().push(SecretView::of(name, data));
+    }
+    views.into_iter().map(|(namespace, views)| (namespace, SecretsOf::readable(views))).collect()
+}
+
+fn findings(judgement: &Judgement) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for workspace in &judgement.workspaces {
+        add(&mut findings, &format!("Workspace {}", workspace.name()), of_workspace(workspace));
+    }
+    let mut targets: Vec<_> = judgement.targets.values().collect();
+    targets.sort_by(|a, b| a.key.cmp(&b.key));
+    for target in targets {
+        let wrong = Some(&target.ready).filter(|ready| !ready.is_true() && ready.reason != Reason::Suspended);
+        add(&mut findings, &format!("EventTarget {}", target.key), wrong.map(|ready| ready.message.clone()));
+    }
+    for rule in &judgement.rules {
+        let name = format!("NoticeRule {}/{}", rule.object.namespace().unwrap_or_default(), rule.object.name_any());
+        add(&mut findings, &name, of_rule(rule));
+    }
+    findings
+}
+
+fn add(findings: &mut Vec<Finding>, object: &str, messages: impl IntoIterator<Item = String>) {
+    findings.extend(messages.into_iter().map(|message| Finding { object: object.to_owned(), message }));
+}
+
+/// `Ready` says again what the others say.
+fn of_workspace(workspace: &WorkspaceVerdict) -> Vec<String> {
+    let wrong = workspace.verdicts.iter().filter(|verdict| verdict.kind != READY && !verdict.is_true());
+    let mut messages: Vec<String> = wrong.map(|verdict| verdict.message.clone()).collect();
+    messages.dedup();
+    messages
+}
+
+/// What the rule's Workspace and targets do not say themselves.
+fn of_rule(rule: &RuleVerdict) -> Vec<String> {
+    let said_elsewhere = |reason| {
+        matches!(
+            reason,
+            Reason::Suspended | Reason::WorkspaceNotActivated | Reason::AccessNotGranted | Reason::NoActiveTarget
+        )
+    };
+    let is_wrong = |verdict: &&Verdict| match verdict.kind {
+        READY => !verdict.is_true() && !said_elsewhere(verdict.reason),
+        QUOTA_EXCEEDED => verdict.is_true(),
+        _ => false,
+    };
+    let namespace = rule.object.namespace().unwrap_or_default();
+    let missing = rule.targets.iter().enumerate().filter(|(_, target)| target.state == TargetState::NotFound);
+    let missing = missing.map(|(index, target)| {
+        let name = &target.name;
+        format!("spec.targets[{index}]: there is no EventTarget {name} in namespace {namespace}; create it, or name another one")
+    });
+    rule.verdicts.iter().filter(is_wrong).map(|verdict| verdict.message.clone()).chain(missing).collect()
+}
