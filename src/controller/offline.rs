@@ -188,3 +188,100 @@ fn of_rule(rule: &RuleVerdict) -> Vec<String> {
     });
     rule.verdicts.iter().filter(is_wrong).map(|verdict| verdict.message.clone()).chain(missing).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[expect(clippy::needless_pass_by_value, reason = "reads better in the tests")]
+    fn object<K: serde::de::DeserializeOwned>(kind: &str, metadata: Value, spec: Value) -> K {
+        let object =
+            json!({"apiVersion": "notification.pai.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec});
+        serde_json::from_value(object).unwrap()
+    }
+
+    fn workspace(name: &str, grant: bool) -> Workspace {
+        object("Workspace", json!({"name": name}), json!({"namespace": "ml", "activate": true, "grantAccess": grant}))
+    }
+
+    fn rule(name: &str, spec: Value) -> NoticeRule {
+        object("NoticeRule", json!({"name": name, "namespace": "ml"}), spec)
+    }
+
+    fn target(spec: Value) -> EventTarget {
+        object("EventTarget", json!({"name": "audit", "namespace": "ml"}), spec)
+    }
+
+    fn all() -> Value {
+        json!({"sources": [{"type": "DLCJob"}], "targets": [{"name": "audit"}]})
+    }
+
+    fn http() -> Value {
+        json!({"http": {"webhook": {"url": "https://a.example"}}})
+    }
+
+    fn messages(in_force: &InForce) -> Vec<(&str, &str)> {
+        in_force.findings.iter().map(|finding| (finding.object.as_str(), finding.message.as_str())).collect()
+    }
+
+    #[test]
+    fn objects_that_were_never_stored_are_in_force_each_rule_as_its_own() {
+        let rules = vec![rule("a", all()), rule("b", all())];
+        let in_force = judge(Objects {
+            workspaces: vec![workspace("ml", true)],
+            targets: vec![target(http())],
+            rules,
+            ..Objects::default()
+        });
+        assert_eq!(messages(&in_force), []);
+        let rules = &in_force.policy.namespace("ml").unwrap().rules;
+        assert_eq!(rules.keys().collect::<Vec<_>>(), ["a", "b"]);
+        assert!(rules.values().all(|rule| rule.active_since == Timestamp::MIN));
+    }
+
+    #[test]
+    fn only_the_workspace_that_has_the_namespace_can_grant_access() {
+        let in_force = judge(Objects {
+            workspaces: vec![workspace("b", true), workspace("a", false)],
+            targets: vec![target(http())],
+            rules: vec![rule("a", all())],
+            ..Objects::default()
+        });
+        assert!(in_force.policy.namespace("ml").is_none());
+        assert_eq!(in_force.workspaces["ml"], "a");
+        let [(owner, grant), (other, taken)] = messages(&in_force)[..] else { panic!("{:?}", in_force.findings) };
+        assert!(owner == "Workspace a" && grant.starts_with("set spec.grantAccess of Workspace a to true"), "{grant}");
+        assert!(
+            other == "Workspace b" && taken.starts_with("namespace ml belongs to the older Workspace a"),
+            "{taken}"
+        );
+    }
+
+    #[test]
+    fn everything_that_does_not_compile_is_told_at_once_and_what_is_suspended_is_meant_so() {
+        let mut spec = all();
+        spec["sources"][0]["filter"] = "event.reason ==".into();
+        spec["template"] = json!({"body": "{{ nope }}"});
+        let mut suspended = all();
+        suspended["suspend"] = true.into();
+        let mut wrong = http();
+        wrong["http"]["webhook"] = json!({"secretKeyRef": {"name": "nowhere", "key": "url"}});
+        wrong["template"] = json!({"body": "{{ nope }}"});
+        let in_force = judge(Objects {
+            workspaces: vec![workspace("ml", true)],
+            targets: vec![target(wrong)],
+            rules: vec![rule("a", spec), rule("b", suspended)],
+            ..Objects::default()
+        });
+        let [(target, of_target), (rule, of_rule)] = messages(&in_force)[..] else { panic!("{:?}", in_force.findings) };
+        assert_eq!((target, rule), ("EventTarget ml/audit", "NoticeRule ml/a"));
+        for part in ["there is no Secret nowhere", "; spec.template.body, line 1"] {
+            assert!(of_target.contains(part), "{of_target}");
+        }
+        for part in ["spec.sources[0].filter, line 1", "; spec.template.body, line 1"] {
+            assert!(of_rule.contains(part), "{of_rule}");
+        }
+    }
+}
