@@ -81,8 +81,9 @@ pub fn judge(objects: Objects) -> InForce {
 /// The cluster in which the operator has done its part.
 fn world(objects: Objects) -> World {
     let Objects { mut workspaces, targets, mut rules, secrets } = objects;
-    workspaces.iter_mut().for_each(|workspace| stored(&mut workspace.metadata));
-    rules.iter_mut().for_each(|rule| stored(&mut rule.metadata));
+    for metadata in workspaces.iter_mut().map(|w| &mut w.metadata).chain(rules.iter_mut().map(|r| &mut r.metadata)) {
+        stored(metadata);
+    }
     let namespaces: HashSet<String> = workspaces.iter().map(|workspace| workspace.namespace().to_owned()).collect();
     let (mut buses, mut access) = (HashMap::new(), HashMap::new());
     let nothing = Surroundings { namespaces: &namespaces, buses: &buses, access: &access, operator: OPERATOR };
