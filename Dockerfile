@@ -15,6 +15,6 @@ COPY --from=build /passwd /etc/passwd
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /pai-notification /usr/local/bin/pai-notification
 USER 65532:65532
-EXPOSE 8081
+EXPOSE 8080 8081
 ENTRYPOINT ["/usr/local/bin/pai-notification"]
 CMD ["run"]

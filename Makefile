@@ -9,7 +9,9 @@ BUILD := cargo build --quiet --locked --bins --examples
 OPERATOR := target/debug/pai-notification
 SCRIPTS := .ci/run $(shell git ls-files '*.sh')
 
-.PHONY: help demo test cluster cluster-down clean-cluster control-plane lint bless check-golden
+SECONDS_EACH := 60
+
+.PHONY: help demo test fuzz cluster cluster-down clean-cluster control-plane lint bless check-golden
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +23,9 @@ demo: ## Build, start a local cluster, run real Jobs, and show the messages as a
 test: control-plane ## Run the unit and integration tests
 	@tests/tiers.sh
 
+fuzz: ## Try the decoders of foreign input with random damage, a minute each
+	FUZZ_SECONDS=$(SECONDS_EACH) cargo test --locked --test fuzz -- --nocapture
+
 cluster: control-plane ## Start a local control plane and leave it running; kubeconfig in target/cluster
 	@cargo run --quiet --example local-cluster -- up
 
@@ -30,8 +35,8 @@ cluster-down: ## Stop the control plane that `make cluster` started
 clean-cluster: cluster-down ## Stop it, and remove its data and the links to its binaries
 	rm -rf target/cluster
 
-control-plane: ## Build the local control plane, if it is not there
-	@tests/cluster/build.sh
+control-plane: ## Build the local control plane and the mail server of the tests, if they are not there
+	@tests/cluster/build.sh controlplane kwok mailpit
 
 lint: ## Check formatting, lints and scripts
 	cargo fmt --check

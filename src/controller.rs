@@ -8,6 +8,7 @@ mod access;
 mod bus;
 mod connectivity;
 mod edits;
+mod ingress;
 pub mod offline;
 mod reconcile;
 pub mod retention;
@@ -19,4 +20,5 @@ mod verdict;
 mod workspace;
 mod write;
 
+pub use ingress::{Ingress, Ingresses, Webhook};
 pub use reconcile::{Controlling, run};

@@ -5,14 +5,17 @@
 //! states. Asking again answers the same again: what was told before is known by its name, not remembered here.
 //!
 //! Nothing here reads a clock, talks to a server, or fails: an object of any shape proves what its readable part
-//! proves. Start at [`job`] and [`pod`]; [`role`] says how their states are told for each source.
+//! proves. Start at [`job`] and [`pod`], which are on the hot path; every other kind is a file of `catalog/`, run by
+//! [`declared`]. [`role`] says how their states are told for each source.
 
 pub mod condition;
+pub mod declared;
 pub mod job;
 pub mod lenient;
 pub mod meta;
 pub mod pod;
 pub mod role;
+pub mod spot;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};

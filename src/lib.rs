@@ -3,6 +3,7 @@
 //! The folders are layers, each built on those above it in this list; `ARCHITECTURE.md` follows one event through them.
 
 pub mod api;
+pub mod bus;
 pub mod channel;
 pub mod cli;
 pub mod cluster;

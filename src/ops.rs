@@ -5,5 +5,6 @@
 pub mod args;
 pub mod health;
 pub mod metrics;
+pub mod ports;
 pub mod supervise;
 pub mod telemetry;

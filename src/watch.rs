@@ -13,4 +13,4 @@ pub mod recent;
 pub mod stream;
 pub mod task;
 
-pub use observation::{Kind, Observation};
+pub use observation::{Kind, Observation, Place};

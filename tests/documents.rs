@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use pai_notification::api::event_target::EventTargetSpec;
-use pai_notification::lifecycle::EventType;
+use pai_notification::lifecycle::{EventType, Source, Transition};
 use serde_json::Value;
 
 fn root() -> PathBuf {
@@ -94,6 +94,18 @@ fn the_readme_lists_every_event_type() {
     let readme = read("README.md");
     for kind in EventType::ALL {
         assert!(readme.contains(&format!("`{kind}`")), "README.md does not list {kind}");
+    }
+}
+
+#[test]
+fn the_page_on_the_bus_lists_every_type_that_can_be_published() {
+    let page = read("docs/event-bus.md");
+    for source in Source::ALL {
+        for &transition in Transition::ALL {
+            let kind = format!("`pai.{}.{}`", source.cloudevents_name(), transition.cloudevents_name());
+            let exists = EventType::naming(source, transition).is_some();
+            assert_eq!(page.contains(&kind), exists, "docs/event-bus.md and {kind}");
+        }
     }
 }
 

@@ -13,6 +13,8 @@ pub const ACCESS_GRANTED: &str = "AccessGranted";
 pub const REACHABLE: &str = "Reachable";
 /// `QuotaExceeded`: at least one of a rule's targets is over the workspace's quota.
 pub const QUOTA_EXCEEDED: &str = "QuotaExceeded";
+/// `WebhookReady`: calls of the model registry can be checked.
+pub const WEBHOOK_READY: &str = "WebhookReady";
 
 /// `ConsoleUrlValid`: the workspace's `consoleUrl` compiles; there only if it has one.
 pub const CONSOLE_URL_VALID: &str = "ConsoleUrlValid";

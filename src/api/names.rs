@@ -9,6 +9,8 @@ pub const VERSION: &str = "v1alpha1";
 pub const SOURCE_LABEL: &str = "notification.pai.dev/source";
 /// Label on a Job that saves an image of the named instance.
 pub const IMAGE_OF_LABEL: &str = "notification.pai.dev/image-of";
+/// Annotation or label on a model version: `Approved`, `Rejected` or `Pending`.
+pub const APPROVAL_KEY: &str = "notification.pai.dev/approval";
 /// Label that the operator puts on what it makes for a Workspace; its value is the Workspace's name.
 pub const WORKSPACE_LABEL: &str = "notification.pai.dev/workspace";
 /// Label of a Notice: the source of its event.
@@ -22,6 +24,9 @@ pub const REDELIVER_ANNOTATION: &str = "notification.pai.dev/redeliver";
 
 /// The `ClusterRole` that "Grant Access" binds in a namespace, and the name of that binding.
 pub const SERVICE_ROLE: &str = "AliyunServiceRoleForPAIWorkspace";
+
+/// The verb on a workspace's `EventBus` that lets somebody publish.
+pub const PUBLISH: &str = "publish";
 
 /// The name of a workspace's `EventBus`.
 #[must_use]

@@ -19,6 +19,11 @@ pub(super) fn bus(workspace: &WorkspaceVerdict) -> EventBus {
     EventBus { metadata, spec: EventBusSpec { workspace: name }, status: None }
 }
 
+/// Where a workspace's events are published.
+pub(super) fn address(url: &str, workspace: &str) -> String {
+    format!("{url}/v1/workspaces/{workspace}/events")
+}
+
 /// Whether a bus is in use. One that somebody made by hand belongs to nobody.
 pub(super) fn judge(bus: &EventBus, workspaces: &[WorkspaceVerdict]) -> Verdict {
     let name = &bus.spec.workspace;

@@ -185,7 +185,12 @@ fn of_rule(rule: &RuleVerdict) -> Vec<String> {
     let missing = rule.targets.iter().enumerate().filter(|(_, target)| target.state == TargetState::NotFound);
     let missing = missing.map(|(index, target)| {
         let name = &target.name;
-        format!("spec.targets[{index}]: there is no EventTarget {name} in namespace {namespace}; create it, or name another one")
+        let what = if name.contains('/') {
+            format!("EventTarget {name} does not exist, or does not name {namespace} in its spec.sharedWith")
+        } else {
+            format!("there is no EventTarget {name} in namespace {namespace}; create it, or name another one")
+        };
+        format!("spec.targets[{index}]: {what}")
     });
     rule.verdicts.iter().filter(is_wrong).map(|verdict| verdict.message.clone()).chain(missing).collect()
 }
@@ -258,6 +263,28 @@ mod tests {
             other == "Workspace b" && taken.starts_with("namespace ml belongs to the older Workspace a"),
             "{taken}"
         );
+    }
+
+    #[test]
+    fn a_target_of_another_namespace_counts_only_where_it_is_shared() {
+        let judged = |shared_with: &str| {
+            let mut spec = all();
+            spec["targets"][0]["namespace"] = "ops".into();
+            let mut shared = http();
+            shared["sharedWith"] = json!([shared_with]);
+            judge(Objects {
+                workspaces: vec![workspace("ml", true)],
+                targets: vec![object("EventTarget", json!({"name": "audit", "namespace": "ops"}), shared)],
+                rules: vec![rule("a", spec)],
+                ..Objects::default()
+            })
+        };
+        let shared = judged("ml");
+        assert_eq!(messages(&shared), []);
+        assert_eq!(shared.policy.namespace("ml").unwrap().rules["a"].targets, ["ops/audit"]);
+        let message =
+            "spec.targets[0]: EventTarget ops/audit does not exist, or does not name ml in its spec.sharedWith";
+        assert_eq!(messages(&judged("speech")), [("NoticeRule ml/a", message)]);
     }
 
     #[test]

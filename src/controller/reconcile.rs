@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::access::{self, Answer, Answers, Asking, FIRST_ANSWERS};
 use super::connectivity::{Testing, Tests};
+use super::ingress::Ingresses;
 use super::retention::Retentions;
 use super::rule::Cache;
 use super::store::{Stores, decoded, undecodable};
@@ -68,6 +69,10 @@ pub struct Controlling {
     pub budgets: Budgets,
     /// Where the retention of each namespace is published.
     pub retentions: watch::Sender<Arc<Retentions>>,
+    /// Where the workspaces that take in what is published are published.
+    pub ingresses: watch::Sender<Option<Arc<Ingresses>>>,
+    /// The URL under which the bus is reached, without a path.
+    pub bus_url: String,
 }
 
 struct Controller {
@@ -156,7 +161,7 @@ impl Controller {
     }
 
     fn start_writing(&self, stop: &CancellationToken) {
-        let Controlling { client, clock, operator, leading, summary, throttled, filter_errors, tasks, .. } =
+        let Controlling { client, clock, operator, leading, summary, throttled, filter_errors, tasks, bus_url, .. } =
             &self.controlling;
         let writing = Writing {
             client: client.clone(),
@@ -169,6 +174,7 @@ impl Controller {
             throttled: throttled.clone(),
             filter_errors: filter_errors.clone(),
             tests: self.tests.clone(),
+            bus_url: bus_url.clone(),
         };
         tasks.spawn("status", write::run(writing, stop.clone()));
     }
@@ -224,7 +230,8 @@ impl Controller {
     }
 
     fn publish(&self, judgement: &Judgement) {
-        let Controlling { policy, targets, texts, retentions, gone, .. } = &self.controlling;
+        let Controlling { policy, targets, texts, retentions, gone, ingresses, .. } = &self.controlling;
+        ingresses.send_replace(Some(Arc::new(judgement.ingresses.clone())));
         targets.send_replace(Arc::new(judgement.target_table()));
         texts.send_replace(Arc::new(judgement.texts()));
         let recorded = judgement.gone();

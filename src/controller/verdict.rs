@@ -9,6 +9,7 @@ use kube::ResourceExt as _;
 use kube::api::ObjectMeta;
 
 use super::bus;
+use super::ingress::{self, Ingresses};
 use super::rule::{self, Cache, RuleVerdict};
 use super::secret::SecretsOf;
 use super::target::{self, TargetVerdict};
@@ -54,6 +55,7 @@ pub(super) struct Judgement {
     pub(super) workspaces: Vec<WorkspaceVerdict>,
     pub(super) targets: HashMap<TargetKey, TargetVerdict>,
     pub(super) rules: Vec<RuleVerdict>,
+    pub(super) ingresses: Ingresses,
 }
 
 /// What statuses say beyond the judgement: what became of the Notices.
@@ -62,6 +64,8 @@ pub(super) struct Tally<'a> {
     pub(super) throttled: &'a HashMap<TargetKey, Timestamp>,
     pub(super) filter_errors: &'a HashMap<(String, String), (i64, String)>,
     pub(super) tests: &'a HashMap<TargetKey, ConnectivityTest>,
+    /// The URL under which the bus is reached, without a path.
+    pub(super) bus_url: &'a str,
 }
 
 /// Judges everything.
@@ -72,6 +76,7 @@ pub(super) fn judge(world: World, cache: &mut Cache) -> Judgement {
     workspaces.extend(undecodable.workspaces.into_iter().map(|(meta, error)| workspace::undecodable(meta, &error)));
     let unreadable = SecretsOf::default();
     let by_namespace = owners(&workspaces);
+    let ingresses = ingress::all(&workspaces, &secrets);
     let targets = targets.into_iter().map(|object| {
         let namespace = object.namespace().unwrap_or_default();
         let secrets = secrets.get(&namespace).unwrap_or(&unreadable);
@@ -91,7 +96,7 @@ pub(super) fn judge(world: World, cache: &mut Cache) -> Judgement {
         .chain(undecodable.rules.into_iter().map(|(meta, error)| rule::undecodable(meta, &error)))
         .collect();
     cache.keep_only(&rules);
-    Judgement { workspaces, targets, rules }
+    Judgement { workspaces, targets, rules, ingresses }
 }
 
 /// The workspace that has each namespace: not those that found it taken, or cannot be read.
@@ -158,7 +163,10 @@ pub(super) fn workspace_status(
     WorkspaceStatus {
         observed_generation: generation,
         namespace: Some(verdict.namespace.clone()).filter(|namespace| !namespace.is_empty()),
-        event_bus: verdict.activated.map(|_| EventBusReference { name: bus_name(&verdict.name()) }),
+        event_bus: verdict.activated.map(|_| EventBusReference {
+            name: bus_name(&verdict.name()),
+            address: Some(bus::address(tally.bus_url, &verdict.name())),
+        }),
         activated_at: verdict.activated,
         notices: counts,
         conditions: conditions(of(before, |status| &status.conditions), &verdict.verdicts, generation, now),
@@ -267,12 +275,17 @@ pub(super) fn bus_status(
     bus: &EventBus,
     before: Option<&EventBusStatus>,
     judgement: &Judgement,
+    bus_url: &str,
     now: Timestamp,
 ) -> EventBusStatus {
     let ready = bus::judge(bus, &judgement.workspaces);
+    let address = ready.is_true().then(|| bus::address(bus_url, &bus.spec.workspace));
+    let ingress = judgement.ingresses.get(&bus.spec.workspace).filter(|_| ready.is_true());
+    let webhook = ingress.and_then(|ingress| ingress.mlflow.as_ref()).map(ingress::judge_webhook);
+    let verdicts: Vec<Verdict> = [ready].into_iter().chain(webhook).collect();
     let generation = bus.metadata.generation;
-    let conditions = conditions(of(before, |status| &status.conditions), &[ready], generation, now);
-    EventBusStatus { observed_generation: generation, address: None, conditions }
+    let conditions = conditions(of(before, |status| &status.conditions), &verdicts, generation, now);
+    EventBusStatus { observed_generation: generation, address, counters: None, conditions }
 }
 
 fn of<S>(status: Option<&S>, conditions: fn(&S) -> &Vec<Condition>) -> &[Condition] {

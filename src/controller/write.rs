@@ -61,6 +61,7 @@ pub(super) struct Writing {
     pub(super) throttled: watch::Receiver<Arc<HashMap<TargetKey, Timestamp>>>,
     pub(super) filter_errors: FilterErrors,
     pub(super) tests: Tests,
+    pub(super) bus_url: String,
 }
 
 /// What became of the Notices, as the statuses say it.
@@ -179,7 +180,7 @@ impl Writing {
     /// Writes every status that differs.
     async fn statuses(&self, judgement: &Judgement, counts: &Counts, written: &mut Written) -> bool {
         let Counts { summary, throttled, filter_errors, taken: _ } = counts;
-        let tally = Tally { summary, throttled, filter_errors, tests: &self.tests.answers() };
+        let tally = Tally { summary, throttled, filter_errors, tests: &self.tests.answers(), bus_url: &self.bus_url };
         let now = self.clock.now();
         let (client, kinds) = (&self.client, &self.kinds);
 
@@ -212,7 +213,9 @@ impl Writing {
             let key = (object.namespace().unwrap_or_default(), object.name_any());
             let before =
                 written.buses.known(&key, find(&kinds.buses, &key.0, &key.1).as_deref(), |object| &object.status);
-            let fresh = verdict::bus_status(object, before.as_ref(), judgement, now);
+            // The bus counts, and writes that itself.
+            let before = before.map(|status| EventBusStatus { counters: None, ..status });
+            let fresh = verdict::bus_status(object, before.as_ref(), judgement, &self.bus_url, now);
             Due { api: namespaced(client, &key.0), key, differs: before.as_ref() != Some(&fresh), fresh }
         });
         let buses = send::<EventBus, _>("EventBus", buses.collect()).await;

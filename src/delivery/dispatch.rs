@@ -86,6 +86,8 @@ enum Report {
     Written { key: NoticeKey, written: Written },
     /// Every stored Notice, found when taking over.
     Found(Vec<Notice>),
+    /// A stored Notice that another replica has recorded.
+    Stray(Box<Notice>),
     /// A Notice whose failed deliveries are to be tried again.
     Again { notice: Box<Notice>, why: Why },
     /// Reading a Notice that is to be tried again failed or found nothing.
@@ -97,7 +99,7 @@ enum Report {
 enum Why {
     /// Somebody asked for it by the annotation, which has this value.
     Redeliver(String),
-    /// This target, by its name, was edited; others are left alone.
+    /// This target, as the Notice names it, was edited; others are left alone.
     Mended(String),
 }
 
@@ -138,7 +140,10 @@ pub async fn run(delivering: Delivering, stop: CancellationToken) {
             Ok(()) = leading.changed() => if *leading.borrow_and_update() { dispatcher.lead() },
             Some(change) = changes.recv() => dispatcher.notice_change(change),
             _ = publish.tick() => dispatcher.publish(&delivering.summary, &delivering.throttled),
-            () = tokio::time::sleep(wake) => dispatcher.run_all(),
+            () = tokio::time::sleep(wake) => {
+                dispatcher.adopt();
+                dispatcher.run_all();
+            }
         }
     }
     dispatcher.stopping();
@@ -190,6 +195,31 @@ async fn list_all(api: &Api<DeserializeGuard<Notice>>) -> Result<Vec<Notice>, Ap
         match page.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => params.continue_token = Some(token),
             None => return Ok(found),
+        }
+    }
+}
+
+/// Reads open Notices that another replica has stored, until it has succeeded.
+async fn read_open(client: Client, keys: Vec<NoticeKey>, reports: mpsc::UnboundedSender<Report>) {
+    for key in keys {
+        let api: Api<Notice> = Api::namespaced(client.clone(), &key.namespace);
+        loop {
+            match deadline::read(api.get_opt(&key.name)).await {
+                Ok(Some(notice)) => {
+                    tracing::debug!(notice = %key, "taking in a Notice that another replica has stored");
+                    let _ = reports.send(Report::Stray(Box::new(notice)));
+                    break;
+                }
+                Ok(None) => break,
+                Err(error) if error.is_retryable() => {
+                    tracing::warn!(notice = %key, %error, "could not read a Notice that another replica has stored yet");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+                Err(error) => {
+                    tracing::error!(notice = %key, %error, "cannot read a Notice that another replica has stored");
+                    break;
+                }
+            }
         }
     }
 }

@@ -15,7 +15,7 @@ pub use view::{JobSpec, JobStatus, JobView};
 use super::condition::Condition;
 use super::pod::{self, PodFacts};
 use super::role::Role;
-use super::{Detected, Presence};
+use super::{Detected, Presence, spot};
 use crate::lifecycle::event_type::Cause;
 use crate::lifecycle::{Source, Subject, Transition};
 
@@ -146,12 +146,15 @@ enum Doing<'a> {
 }
 
 fn unfinished(job: &JobView, pods: &[PodFacts], presence: Presence) -> Vec<Detected> {
-    let on_the_way = || lost_pods(job, pods).into_iter().chain(pod::restarted(pods)).chain(pod::preemptions(pods));
+    let reclaimed = || job.spec.asks_for_spot.then(|| spot::reclaimed(pods)).into_iter().flatten();
+    let preemptions = || pod::preemptions(pods).into_iter().chain(reclaimed());
+    let on_the_way = || lost_pods(job, pods).into_iter().chain(pod::restarted(pods)).chain(preemptions());
+    let bidding = || spot::bidding(pods).filter(|_| job.spec.asks_for_spot);
     match doing(job, pods, presence) {
         Doing::Suspended(condition) => on_the_way().chain([suspended(Transition::Stopped, condition)]).collect(),
         Doing::WaitingAgain(condition) => on_the_way().chain([suspended(Transition::Queued, condition)]).collect(),
         Doing::Removed => vec![removed(job, presence)],
-        Doing::Waiting => [waiting(job)].into_iter().chain(on_the_way()).collect(),
+        Doing::Waiting => [waiting(job)].into_iter().chain(bidding()).chain(on_the_way()).collect(),
         Doing::Running => [running(job, pods)].into_iter().chain(on_the_way()).collect(),
         Doing::Recovering => on_the_way().collect(),
     }
@@ -244,7 +247,8 @@ fn running(job: &JobView, pods: &[PodFacts]) -> Detected {
 fn lost_pods(job: &JobView, pods: &[PodFacts]) -> Option<Detected> {
     let failed = job.status.failed;
     // Preempted Pods count as failed too, and are told as what they are.
-    let preempted = pods.iter().filter(|pod| pod.preempted.is_some()).count();
+    let is_reclaimed = |pod: &PodFacts| job.spec.asks_for_spot && pod.disruption.is_some();
+    let preempted = pods.iter().filter(|pod| pod.preempted.is_some() || is_reclaimed(pod)).count();
     if failed <= i64::try_from(preempted).unwrap_or(i64::MAX) || is_about_to_fail(job) {
         return None;
     }

@@ -99,13 +99,19 @@ mod tests {
         let none = None;
         #[rustfmt::skip]
         let table = [
-            (Role::Job(Source::DLCJob), [Some(Queued), none, Some(Running), Some(FaultTolerance), Some(Preempted), Some(Succeeded), Some(Failed), Some(Stopped), Some(Stopped)]),
-            (Role::Pod(Source::DLCJob), [Some(Queued), none, Some(Running), Some(FaultTolerance), Some(Preempted), Some(Succeeded), Some(Failed), Some(Stopped), Some(Stopped)]),
-            (Role::Job(Source::DSWInstance), [Some(Creating), Some(Creating), Some(Running), none, none, Some(Stopped), Some(Failed), Some(Stopping), Some(Stopped)]),
-            (Role::Pod(Source::DSWInstance), [none, Some(Creating), Some(Running), none, Some(Failed), Some(Stopped), Some(Failed), Some(Stopping), Some(Stopped)]),
+            (Role::Job(Source::DLCJob), [Some(Queued), none, Some(Running), Some(FaultTolerance), Some(Preempted),
+                Some(Succeeded), Some(Failed), Some(Stopped), Some(Stopped)]),
+            (Role::Pod(Source::DLCJob), [Some(Queued), none, Some(Running), Some(FaultTolerance), Some(Preempted),
+                Some(Succeeded), Some(Failed), Some(Stopped), Some(Stopped)]),
+            (Role::Job(Source::DSWInstance), [Some(Creating), Some(Creating), Some(Running), none, none,
+                Some(Stopped), Some(Failed), Some(Stopping), Some(Stopped)]),
+            (Role::Pod(Source::DSWInstance), [none, Some(Creating), Some(Running), none, Some(Failed), Some(Stopped),
+                Some(Failed), Some(Stopping), Some(Stopped)]),
             (Role::Job(Source::FlowTask), [none, none, none, none, none, Some(Succeeded), Some(Failed), none, none]),
-            (Role::Pod(Source::FlowTask), [none, none, none, none, Some(Failed), Some(Succeeded), Some(Failed), none, none]),
-            (Role::ImageSave, [none, none, Some(ImageSaving), none, none, Some(ImageSaved), Some(ImageSaveFailed), none, none]),
+            (Role::Pod(Source::FlowTask), [none, none, none, none, Some(Failed), Some(Succeeded), Some(Failed), none,
+                none]),
+            (Role::ImageSave, [none, none, Some(ImageSaving), none, none, Some(ImageSaved), Some(ImageSaveFailed),
+                none, none]),
             (Role::Job(Source::Model), [none; 9]),
             (Role::Pod(Source::Model), [none; 9]),
         ];

@@ -45,19 +45,30 @@ impl EventKey<'_> {
     /// subject is called. The subject's name is cut where it does not fit; the hash keeps cut names apart.
     #[must_use]
     pub fn notice_name(&self, subject: &str) -> String {
-        let event = EventType::naming(self.source, self.transition)
-            .map_or(self.transition.as_str(), EventType::as_str)
-            .to_ascii_lowercase();
-        let tail = format!("-{event}-{}", &self.id()[..10]);
-        let cut: String = subject
-            .chars()
-            .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' })
-            .take(MAX_NAME - tail.len())
-            .collect();
-        let head = cut.trim_matches('-');
-        let head = if head.is_empty() { "x" } else { head };
-        format!("{head}{tail}")
+        notice_name(&self.id(), self.source, self.transition, subject)
     }
+
+    /// Whether a text may be an event's `id`.
+    #[must_use]
+    pub fn is_id(text: &str) -> bool {
+        text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+    }
+}
+
+/// The name of the Notice of the event with this `id`: see [`EventKey::notice_name`].
+#[must_use]
+pub fn notice_name(id: &str, source: Source, transition: Transition, subject: &str) -> String {
+    let event =
+        EventType::naming(source, transition).map_or(transition.as_str(), EventType::as_str).to_ascii_lowercase();
+    let tail = format!("-{event}-{}", id.get(..10).unwrap_or(id));
+    let cut: String = subject
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' })
+        .take(MAX_NAME - tail.len())
+        .collect();
+    let head = cut.trim_matches('-');
+    let head = if head.is_empty() { "x" } else { head };
+    format!("{head}{tail}")
 }
 
 /// The idempotency key of one delivery: the same for every attempt of one event to one recipient, different for

@@ -7,6 +7,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use crate::bus::metrics::BusMetrics;
 use crate::delivery::metrics::DeliveryMetrics;
 use crate::outbox::metrics::OutboxMetrics;
 use crate::watch::metrics::WatchMetrics;
@@ -20,6 +21,8 @@ pub struct Metrics {
     pub outbox: OutboxMetrics,
     /// Of delivery.
     pub delivery: DeliveryMetrics,
+    /// Of the bus.
+    pub bus: BusMetrics,
     /// 1 on the leader.
     pub leader: Gauge,
     registry: Arc<Registry>,
@@ -33,11 +36,13 @@ impl Default for Metrics {
         watch.register(&mut registry);
         outbox.register(&mut registry);
         delivery.register(&mut registry);
+        let bus = BusMetrics::default();
+        bus.register(&mut registry);
         registry.register("leader", "1 on the replica that records and sends", leader.clone());
         let build: Family<Vec<(&'static str, &'static str)>, Gauge> = Family::default();
         build.get_or_create(&vec![("version", env!("CARGO_PKG_VERSION"))]).set(1);
         registry.register("build_info", "Version of the program", build);
-        Self { watch, outbox, delivery, leader, registry: Arc::new(registry) }
+        Self { watch, outbox, delivery, bus, leader, registry: Arc::new(registry) }
     }
 }
 
@@ -56,6 +61,7 @@ impl Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bus::metrics::CodeLabel;
     use crate::delivery::metrics::{AttemptLabel, SettledLabel};
     use crate::watch::metrics::{KindLabel, TransitionLabel};
 
@@ -68,6 +74,7 @@ mod tests {
         metrics.watch.observations.get_or_create(&TransitionLabel { source: "DLCJob", transition: "Failed" }).inc();
         metrics.delivery.attempts.get_or_create(&AttemptLabel { channel: "http", outcome: "delivered" }).inc();
         metrics.delivery.settled.get_or_create(&SettledLabel { state: "Delivered" }).inc();
+        metrics.bus.requests.get_or_create(&CodeLabel { code: 202 }).inc();
         let text = metrics.text();
         for name in [
             "pai_notification_watch_changes",
@@ -76,6 +83,7 @@ mod tests {
             "pai_notification_record_seconds",
             "pai_notification_delivery_attempts",
             "pai_notification_deliveries_settled",
+            "pai_notification_bus_requests_total{code=\"202\"} 1",
             "pai_notification_leader 0",
             "pai_notification_build_info",
         ] {

@@ -5,17 +5,20 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kube::Client;
+use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::args::RunArgs;
 use super::health::{self, Readiness};
 use super::metrics::Metrics;
+use super::ports::{Certificate, PortError, Ports};
+use crate::bus::{self, Serving};
 use crate::channel::{self, AddressPolicy};
 use crate::cluster::clock::{Clock, SystemClock};
 use crate::cluster::leader::{self, Candidate, LeadershipLost};
 use crate::cluster::tasks::Tasks;
-use crate::controller::{self, Controlling, retention};
+use crate::controller::{self, Controlling, Ingresses, retention};
 use crate::delivery::book::{self, Book, Summary};
 use crate::delivery::budget::Budgets;
 use crate::delivery::dispatch::{self, Delivering};
@@ -30,6 +33,8 @@ use crate::watch::task::{self, Sighting, Watching};
 const LEASE: &str = "pai-notification";
 /// How long a stop waits for everything to end.
 const GRACE: Duration = Duration::from_secs(25);
+/// Published events that wait for the recorder at most.
+const MOST_PUBLISHED: usize = 8192;
 /// Tries to read the checkpoint before starting without one.
 const CHECKPOINT_TRIES: u32 = 30;
 
@@ -45,15 +50,9 @@ pub enum RunError {
     /// The HTTP client cannot be made.
     #[error(transparent)]
     HttpClient(#[from] channel::client::ClientError),
-    /// The ops address cannot be listened on.
-    #[error("cannot listen on --ops-address {address}")]
-    Listen {
-        /// The address.
-        address: std::net::SocketAddr,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
+    /// A port cannot be opened.
+    #[error(transparent)]
+    Port(#[from] PortError),
     /// Leadership is lost.
     #[error("leadership is lost; the process ends, so that no two replicas send")]
     Leadership(#[from] LeadershipLost),
@@ -71,6 +70,7 @@ struct Wires {
     gone: watch::Sender<Arc<GoneTargets>>,
     budgets: Budgets,
     retentions: watch::Sender<Arc<retention::Retentions>>,
+    ingresses: watch::Sender<Option<Arc<Ingresses>>>,
     summary: watch::Sender<Arc<Summary>>,
     throttled: watch::Sender<Arc<HashMap<crate::delivery::targets::TargetKey, jiff::Timestamp>>>,
     checkpointed: watch::Sender<Option<jiff::Timestamp>>,
@@ -88,6 +88,7 @@ impl Default for Wires {
             gone: watch::Sender::default(),
             budgets: Budgets::default(),
             retentions: watch::Sender::default(),
+            ingresses: watch::Sender::new(None),
             summary: watch::Sender::default(),
             throttled: watch::Sender::default(),
             checkpointed: watch::Sender::new(None),
@@ -108,9 +109,8 @@ pub async fn run(args: RunArgs) -> Result<(), RunError> {
     let client = Client::try_from(config).map_err(RunError::ApiClient)?;
     let addresses = AddressPolicy { allow: args.allow_target_cidr.clone(), deny: args.deny_target_cidr.clone() };
     let http = channel::Client::new(addresses)?;
-    let address = args.ops_address;
-    let listener = health::listen(address).await.map_err(|source| RunError::Listen { address, source })?;
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), namespace = args.own_namespace(), ops = %address, "starting");
+    let ports = Ports::open(&args).await?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), namespace = args.own_namespace(), ops = %args.ops_address, bus = %args.bus_address, "starting");
 
     let stop = CancellationToken::new();
     let program = Program {
@@ -125,7 +125,7 @@ pub async fn run(args: RunArgs) -> Result<(), RunError> {
         wires: Wires::default(),
         stop,
     };
-    program.run(listener).await
+    program.run(ports).await
 }
 
 struct Program {
@@ -142,8 +142,8 @@ struct Program {
 }
 
 impl Program {
-    async fn run(self, listener: tokio::net::TcpListener) -> Result<(), RunError> {
-        let listed = self.start(listener).await;
+    async fn run(self, ports: Ports) -> Result<(), RunError> {
+        let listed = self.start(ports).await;
         let candidate = Candidate {
             client: self.client.clone(),
             namespace: self.namespace.clone(),
@@ -181,7 +181,7 @@ impl Program {
     }
 
     /// Starts every layer. Returns what has to live as long as they do.
-    async fn start(&self, listener: tokio::net::TcpListener) -> watch::Receiver<bool> {
+    async fn start(&self, ports: Ports) -> watch::Receiver<bool> {
         let positions = self.checkpoint().await;
         let (stored, stored_inbox) = mpsc::unbounded_channel();
         let sightings = task::start(Watching {
@@ -207,9 +207,37 @@ impl Program {
             checkpointed: self.wires.checkpointed.clone(),
             metrics: self.metrics.outbox.clone(),
         };
-        self.tasks.spawn("recorder", recorder::run(recording, sightings, self.stop.clone()));
-        self.start_health(listener, listed.clone());
+        let (publish, published) = mpsc::channel(MOST_PUBLISHED);
+        self.tasks.spawn("recorder", recorder::run(recording, sightings, published, self.stop.clone()));
+        self.start_bus(ports.bus, ports.certificate, publish);
+        self.start_health(ports.ops, listed.clone());
         listed
+    }
+
+    fn start_bus(
+        &self,
+        listener: TcpListener,
+        certificate: Option<Certificate>,
+        outbox: mpsc::Sender<recorder::Publication>,
+    ) {
+        let protection = certificate.map(|(files, config)| {
+            let (fresh, config) = watch::channel(config);
+            self.tasks.background("bus-certificate", files.keep_fresh(fresh));
+            config
+        });
+        let serving = Serving {
+            client: self.client.clone(),
+            clock: self.clock.clone(),
+            tasks: self.tasks.clone(),
+            listener,
+            protection,
+            ingresses: self.wires.ingresses.subscribe(),
+            outbox,
+            lookback: self.args.lookback,
+            rate: self.args.bus_rate,
+            metrics: self.metrics.bus.clone(),
+        };
+        self.tasks.spawn("bus", bus::run(serving, self.stop.clone()));
     }
 
     /// Passes sightings on, and tells when both lists are complete.
@@ -266,6 +294,8 @@ impl Program {
             gone: wires.gone.clone(),
             budgets: wires.budgets.clone(),
             retentions: wires.retentions.clone(),
+            ingresses: wires.ingresses.clone(),
+            bus_url: self.args.bus_url(),
         };
         self.tasks.spawn("controller", controller::run(controlling, self.stop.clone()));
         let retaining = retention::Retaining {

@@ -153,7 +153,7 @@ mod tests {
     use crate::lifecycle::event_type::Cause;
     use crate::lifecycle::{Source, Subject, Transition};
     use crate::rules::{ActiveRule, compile};
-    use crate::watch::observation::Kind;
+    use crate::watch::{Kind, Place};
 
     const LOOKBACK: SignedDuration = SignedDuration::from_hours(1);
 
@@ -164,8 +164,7 @@ mod tests {
     /// A failure that was seen at noon.
     fn failure(effective: &str) -> Observation {
         Observation {
-            kind: Kind::Job,
-            revision: 5,
+            place: Some(Place { kind: Kind::Job, revision: 5 }),
             subject: Subject {
                 kind: "Job".to_owned(),
                 namespace: "vision".to_owned(),
@@ -268,7 +267,7 @@ mod tests {
         let name = |observation: &Observation, targets: &[&str]| wanted(observation, &policy_of(targets)).metadata.name;
         let first = name(&failure("12:00:00"), &["oncall"]);
         let mut again = failure("11:45:00");
-        again.revision = 9;
+        again.place = None;
         again.observed = at("12:05:00");
         again.detected.cause = Cause::Deadline;
         again.detected.reason = "DeadlineExceeded".to_owned();

@@ -1,7 +1,8 @@
 //! The recorder: takes observations in, asks the policy, orders Notices, and keeps the checkpoint.
 //!
-//! Only a leader records. A standby keeps what it sees; when it takes over, it records what the old leader's checkpoint
-//! does not vouch for. A rule that becomes active is shown what happened lately, since it may have been there before the
+//! Only a leader records what is watched. A standby keeps what it sees; when it takes over, it records what the old leader's
+//! checkpoint does not vouch for. What is published ([`Publication`]) is recorded by the replica that it came to, leader or
+//! not, because somebody waits for the answer and nobody else has seen it. A rule that becomes active is shown what happened lately, since it may have been there before the
 //! operator saw it.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -10,12 +11,12 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use kube::Client;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::draft::{Draft, draft};
 use super::metrics::{OutboxMetrics, RuleLabel};
-use super::store::{Closed, Order, Shards, Store};
+use super::store::{Order, Recorded, Shards, Store};
 use crate::api::Notice;
 use crate::cluster::clock::Clock;
 use crate::cluster::tasks::Tasks;
@@ -23,7 +24,7 @@ use crate::rules::{Policy, WorkspacePolicy};
 use crate::watch::checkpoint::{self, Positions, Progress};
 use crate::watch::recent::Recent;
 use crate::watch::task::Sighting;
-use crate::watch::{Kind, Observation};
+use crate::watch::{Kind, Observation, Place};
 
 /// Marks that are kept at most.
 const MARKS: usize = 100;
@@ -31,6 +32,9 @@ const MARKS: usize = 100;
 const SAVE_EVERY: Duration = Duration::from_secs(2);
 /// On a leader, only what happened this lately is kept for rules that appear late.
 const LATE: SignedDuration = SignedDuration::from_mins(10);
+
+/// Published observations that are kept for rules that appear late. Those may be large.
+const PUBLISHED: usize = 2000;
 
 /// Filters that failed since the start, by namespace and rule: how many, and the last error.
 pub type FilterErrors = Arc<Mutex<HashMap<(String, String), (i64, String)>>>;
@@ -61,10 +65,20 @@ pub struct Recording {
     pub metrics: OutboxMetrics,
 }
 
+/// Something that was published, and where to say what became of it. Whoever stops listening withdraws it.
+#[derive(Debug)]
+pub struct Publication {
+    /// What was published.
+    pub observation: Observation,
+    /// Takes the answer.
+    pub answer: oneshot::Sender<Recorded>,
+}
+
 struct Recorder {
     recording: Recording,
     shards: Shards,
     recent: Recent,
+    published: Recent,
     progress: BTreeMap<Kind, Progress>,
     policy: Arc<Policy>,
     leading: bool,
@@ -74,7 +88,12 @@ struct Recorder {
 }
 
 /// Records until `stop` is cancelled; then writes the checkpoint once more.
-pub async fn run(mut recording: Recording, mut sightings: mpsc::UnboundedReceiver<Sighting>, stop: CancellationToken) {
+pub async fn run(
+    mut recording: Recording,
+    mut sightings: mpsc::UnboundedReceiver<Sighting>,
+    mut published: mpsc::Receiver<Publication>,
+    stop: CancellationToken,
+) {
     let policy = tokio::select! {
         policy = first_policy(&mut recording.policy) => policy,
         () = stop.cancelled() => return,
@@ -93,6 +112,7 @@ pub async fn run(mut recording: Recording, mut sightings: mpsc::UnboundedReceive
         recording,
         shards,
         recent: Recent::default(),
+        published: Recent::of_at_most(PUBLISHED),
         progress: BTreeMap::new(),
         policy,
         leading: false,
@@ -118,11 +138,12 @@ pub async fn run(mut recording: Recording, mut sightings: mpsc::UnboundedReceive
                     recorder.take_over().await;
                 }
             }
-            Some(Closed { kind, revision }) = done.recv() => {
+            Some(Place { kind, revision }) = done.recv() => {
                 recorder.progress.entry(kind).or_default().closed(revision);
                 recorder.show_open();
             }
             Some(sighting) = sightings.recv() => recorder.sighting(sighting),
+            Some(publication) = published.recv() => recorder.publication(publication),
             _ = save.tick() => recorder.save().await,
         }
     }
@@ -148,7 +169,7 @@ impl Recorder {
             Sighting::Observed(observation) => {
                 if self.leading {
                     let policy = self.policy.clone();
-                    self.record(&observation, &policy, false);
+                    self.record(&observation, &policy, false, None);
                     let earliest = observation.observed.checked_sub(LATE).unwrap_or(Timestamp::MIN);
                     if observation.effective < earliest {
                         return;
@@ -159,30 +180,48 @@ impl Recorder {
         }
     }
 
-    fn record(&mut self, observation: &Arc<Observation>, policy: &Policy, late_claim: bool) {
-        let Some(workspace) = policy.namespace(&observation.subject.namespace) else {
+    fn publication(&mut self, publication: Publication) {
+        let Publication { observation, answer } = publication;
+        let (observation, policy) = (Arc::new(observation), self.policy.clone());
+        self.record(&observation, &policy, false, Some(answer));
+        self.published.push(observation);
+    }
+
+    fn record(
+        &mut self,
+        observation: &Observation,
+        policy: &Policy,
+        late_claim: bool,
+        answer: Option<oneshot::Sender<Recorded>>,
+    ) {
+        let tell = |result, recorded| {
             if !late_claim {
-                self.recording.metrics.count("no_workspace");
+                self.recording.metrics.count(result);
             }
+            recorded
+        };
+        let Some(workspace) = policy.namespace(&observation.subject.namespace) else {
+            reply(answer, tell("no_workspace", Recorded::NotInForce));
             return;
         };
         let (draft, filter_errors) = draft(observation, workspace, self.recording.lookback);
         self.note_filter_errors(workspace, filter_errors);
         match draft {
             Draft::Wanted(notice) => {
-                self.progress.entry(observation.kind).or_default().opened(observation.revision);
-                self.show_open();
+                if let Some(Place { kind, revision }) = observation.place {
+                    self.progress.entry(kind).or_default().opened(revision);
+                    self.show_open();
+                }
                 self.shards.send(Order {
                     notice,
-                    kind: observation.kind,
-                    revision: observation.revision,
+                    place: observation.place,
                     observed: observation.observed,
                     late_claim,
+                    answer,
                 });
             }
-            Draft::TooOld if !late_claim => self.recording.metrics.count("too_old"),
-            Draft::Unwanted if !late_claim => self.recording.metrics.count("unwanted"),
-            Draft::TooOld | Draft::Unwanted => {}
+            Draft::TooOld => reply(answer, tell("too_old", Recorded::TooOld)),
+            Draft::Unwanted => reply(answer, tell("unwanted", Recorded::Unmatched)),
         }
     }
 
@@ -205,16 +244,14 @@ impl Recorder {
     /// Rules that are new, or active since another time than before, are shown what happened lately.
     fn new_policy(&mut self, policy: Arc<Policy>) {
         let before = std::mem::replace(&mut self.policy, policy);
-        if !self.leading {
-            return;
-        }
         let late = newly_active(&before, &self.policy);
         if late.workspaces().next().is_none() {
             return;
         }
-        let recent: Vec<_> = self.recent.iter().cloned().collect();
+        let watched = self.recent.iter().filter(|_| self.leading);
+        let recent: Vec<_> = watched.chain(self.published.iter()).cloned().collect();
         for observation in &recent {
-            self.record(observation, &late, true);
+            self.record(observation, &late, true, None);
         }
     }
 
@@ -225,8 +262,8 @@ impl Recorder {
         let recent: Vec<_> = self.recent.iter().cloned().collect();
         let policy = self.policy.clone();
         for observation in &recent {
-            if positions.get(&observation.kind).is_none_or(|&position| observation.revision > position) {
-                self.record(observation, &policy, false);
+            if observation.place.is_some_and(|place| is_beyond(&positions, place)) {
+                self.record(observation, &policy, false, None);
             }
         }
         self.saved = positions;
@@ -286,6 +323,16 @@ impl Recorder {
         }
         // Something is stuck: what it holds up stays held up, the marks between are of no use.
         self.marks.truncate(MARKS);
+    }
+}
+
+fn is_beyond(positions: &Positions, place: Place) -> bool {
+    positions.get(&place.kind).is_none_or(|&position| place.revision > position)
+}
+
+fn reply(answer: Option<oneshot::Sender<Recorded>>, recorded: Recorded) {
+    if let Some(answer) = answer {
+        let _ = answer.send(recorded);
     }
 }
 

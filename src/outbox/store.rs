@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::{Api, Client};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::draft;
 use super::metrics::OutboxMetrics;
@@ -17,7 +17,7 @@ use crate::cluster::clock::Clock;
 use crate::cluster::create::{Creation, create_once};
 use crate::cluster::deadline::{self, ApiError};
 use crate::cluster::tasks::Tasks;
-use crate::watch::Kind;
+use crate::watch::Place;
 
 /// Notices that are stored at the same time at most.
 pub const SHARDS: usize = 16;
@@ -29,23 +29,32 @@ const REFUSALS: u32 = 5;
 pub struct Order {
     /// The Notice.
     pub notice: Box<Notice>,
-    /// Of which kind and resourceVersion its observation was: reported back when it is stored.
-    pub kind: Kind,
-    /// See `kind`.
-    pub revision: u64,
+    /// Where its observation stands: reported back when the Notice is stored.
+    pub place: Option<Place>,
     /// When the transition was seen.
     pub observed: Timestamp,
     /// Whether a rule that was seen late wants it: then an event that is there already may need further targets.
     pub late_claim: bool,
+    /// Who waits to hear what became of it: for as long as somebody does, it is tried. Without anybody, it is tried
+    /// until it has succeeded.
+    pub answer: Option<oneshot::Sender<Recorded>>,
 }
 
-/// An order is done with.
-#[derive(Clone, Copy, Debug)]
-pub struct Closed {
-    /// The order's.
-    pub kind: Kind,
-    /// The order's.
-    pub revision: u64,
+/// What became of something that was published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Recorded {
+    /// Its Notice is stored.
+    Stored,
+    /// Its Notice was stored before.
+    Duplicate,
+    /// No active rule wants it.
+    Unmatched,
+    /// It is older than the look-back limit.
+    TooOld,
+    /// Its workspace is not in force.
+    NotInForce,
+    /// The API server refuses to store its Notice.
+    Refused,
 }
 
 /// What the shards share.
@@ -59,8 +68,8 @@ pub struct Store {
     pub metrics: OutboxMetrics,
     /// Where stored Notices go.
     pub stored: mpsc::UnboundedSender<Notice>,
-    /// Where orders are reported back.
-    pub closed: mpsc::UnboundedSender<Closed>,
+    /// Where the places of orders that are done with are reported back.
+    pub closed: mpsc::UnboundedSender<Place>,
 }
 
 /// The way to the shards.
@@ -97,25 +106,42 @@ impl Shards {
 
 impl Store {
     async fn fulfil(&self, order: Order) {
-        let Order { notice, kind, revision, observed, late_claim } = order;
+        let Order { notice, place, observed, late_claim, mut answer } = order;
         let name = notice.metadata.name.clone().unwrap_or_default();
         let namespace = notice.metadata.namespace.clone().unwrap_or_default();
         let api: Api<Notice> = Api::namespaced(self.client.clone(), &namespace);
-        match self.create(&api, &notice).await {
+        let created = tokio::select! {
+            created = self.create(&api, &notice) => created,
+            () = unheard(&mut answer) => {
+                tracing::debug!(%namespace, notice = %name, "nobody waits for this Notice any more; it was not stored");
+                return;
+            }
+        };
+        let recorded = match created {
             Some(Creation::Created(stored)) => {
                 self.metrics.count("recorded");
                 let took = self.clock.now().duration_since(observed);
                 self.metrics.latency.observe(took.as_secs_f64().max(0.0));
                 tracing::info!(%namespace, notice = %name, event = %notice.spec.event.id, "recorded");
                 let _ = self.stored.send(*stored);
+                Recorded::Stored
             }
             Some(Creation::AlreadyThere) => {
                 self.metrics.count("already_recorded");
                 self.already_there(&api, &notice, late_claim).await;
+                Recorded::Duplicate
             }
-            None => self.metrics.count("refused"),
+            None => {
+                self.metrics.count("refused");
+                Recorded::Refused
+            }
+        };
+        if let Some(answer) = answer {
+            let _ = answer.send(recorded);
         }
-        let _ = self.closed.send(Closed { kind, revision });
+        if let Some(place) = place {
+            let _ = self.closed.send(place);
+        }
     }
 
     /// Delivery may not know of it yet (a creation whose answer was lost), and a late claim may add targets.
@@ -162,6 +188,14 @@ impl Store {
             tracing::warn!(notice = name, tries, %error, "could not store a Notice yet");
             tokio::time::sleep(pause(tries)).await;
         }
+    }
+}
+
+/// Resolves when whoever waits for the answer has gone: what was published is published again, and need not be kept.
+async fn unheard(answer: &mut Option<oneshot::Sender<Recorded>>) {
+    match answer {
+        Some(answer) => answer.closed().await,
+        None => std::future::pending().await,
     }
 }
 

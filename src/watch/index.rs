@@ -13,7 +13,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::observation::{Kind, Observation};
+use super::observation::{Kind, Observation, Place};
 use super::stream::{Change, Freshness, Watched};
 use crate::detect::job::{self, JobView};
 use crate::detect::meta::Meta;
@@ -22,7 +22,7 @@ use crate::detect::{Detected, Presence};
 use crate::lifecycle::{Source, Subject, Transition};
 
 /// How far the clock that wrote an event's time may be behind before a live event could be taken for an old one.
-const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(5);
+pub const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(5);
 /// Detectors mark a burst (many workers at once) by its minute; two marks closer than this are one burst.
 const BURST: SignedDuration = SignedDuration::from_secs(60);
 
@@ -369,8 +369,7 @@ fn tell(
         .into_iter()
         .filter(|detected| told.first_time(detected) && seen.known != Known::Baseline)
         .map(|detected| Observation {
-            kind: seen.kind,
-            revision: seen.revision,
+            place: Some(Place { kind: seen.kind, revision: seen.revision }),
             subject: subject(),
             source,
             effective: seen.effective(detected.time),

@@ -37,13 +37,20 @@ impl Kind {
     }
 }
 
+/// A change of a watched kind: its place in that kind's history, for the checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The kind.
+    pub kind: Kind,
+    /// The resourceVersion of the change.
+    pub revision: u64,
+}
+
 /// One transition of one subject, seen.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Observation {
-    /// The kind whose change proved it, and the resourceVersion of that change: for the checkpoint.
-    pub kind: Kind,
-    /// See `kind`.
-    pub revision: u64,
+    /// The change that proved it. What was published has none: nobody watches it, so no checkpoint can vouch for it.
+    pub place: Option<Place>,
     /// The subject.
     pub subject: Subject,
     /// Its source.

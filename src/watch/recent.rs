@@ -14,17 +14,30 @@ const KEEP: SignedDuration = SignedDuration::from_mins(10);
 const MOST: usize = 50_000;
 
 /// The observations of the last ten minutes, oldest first.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Recent {
     entries: VecDeque<Arc<Observation>>,
+    most: usize,
+}
+
+impl Default for Recent {
+    fn default() -> Self {
+        Self::of_at_most(MOST)
+    }
 }
 
 impl Recent {
+    /// Keeps at most so many.
+    #[must_use]
+    pub const fn of_at_most(most: usize) -> Self {
+        Self { entries: VecDeque::new(), most }
+    }
+
     /// Keeps one more, and forgets what is too old.
     pub fn push(&mut self, observation: Arc<Observation>) {
         let oldest = observation.observed.checked_sub(KEEP).unwrap_or(Timestamp::MIN);
         self.entries.push_back(observation);
-        while self.entries.len() > MOST || self.entries.front().is_some_and(|first| first.observed < oldest) {
+        while self.entries.len() > self.most || self.entries.front().is_some_and(|first| first.observed < oldest) {
             self.entries.pop_front();
         }
     }

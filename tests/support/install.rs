@@ -133,6 +133,7 @@ pub struct Operator {
     process: tokio::process::Child,
     log: PathBuf,
     ops: String,
+    bus: String,
 }
 
 impl Operator {
@@ -151,14 +152,14 @@ impl Operator {
 
     /// Starts the operator and waits for nothing.
     async fn spawn(installed: &Installed, args: &[&str], log_level: &str) -> anyhow::Result<Self> {
-        let ops = free_address().await?;
+        let (ops, bus) = (free_address().await?, free_address().await?);
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let log = installed.logs.join(format!("operator-{number}.log"));
         let file = fs::File::create(&log)?;
         let process = tokio::process::Command::new(binary()?)
             .arg("run")
             .args(["--namespace", NAMESPACE, "--service-account", SERVICE_ACCOUNT])
-            .args(["--ops-address", &ops])
+            .args(["--ops-address", &ops, "--bus-address", &bus])
             .args(["--allow-target-cidr", "127.0.0.0/8"])
             .args(args)
             .env("KUBECONFIG", &installed.kubeconfig)
@@ -170,7 +171,7 @@ impl Operator {
             .kill_on_drop(true)
             .spawn()
             .context("starting the operator")?;
-        Ok(Self { process, log, ops })
+        Ok(Self { process, log, ops, bus })
     }
 
     /// Waits until `/readyz` answers 200.
@@ -221,6 +222,12 @@ impl Operator {
     #[must_use]
     pub fn log_file(&self) -> &Path {
         &self.log
+    }
+
+    /// Host and port of the event bus.
+    #[must_use]
+    pub fn bus(&self) -> &str {
+        &self.bus
     }
 
     /// The metrics page.

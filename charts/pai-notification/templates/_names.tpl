@@ -6,6 +6,10 @@
 {{ .Values.serviceAccount.name | default "pai-notification" }}
 {{- end }}
 
+{{- define "pai-notification.busUrl" -}}
+{{- if .Values.operator.busPublicUrl }}{{ .Values.operator.busPublicUrl }}{{ else }}{{ ternary "https" "http" (ne .Values.operator.busTlsSecret "") }}://{{ include "pai-notification.name" . }}.{{ .Release.Namespace }}.svc:8080{{ end }}
+{{- end }}
+
 {{- define "pai-notification.selector" -}}
 app.kubernetes.io/name: {{ .Chart.Name }}
 app.kubernetes.io/instance: {{ .Release.Name }}

@@ -128,7 +128,7 @@ fn requests(
     in_force: &InForce,
     (now, secrecy): (Timestamp, Secrecy),
 ) -> Vec<ShownRequest> {
-    let key = TargetKey { namespace: policy.namespace.clone(), name: target.to_owned() };
+    let key = TargetKey::named(&policy.namespace, target);
     let Some(target) = in_force.targets.get(&key) else { return Vec::new() };
     let TargetState::Ready(resolved) = &target.state else { return Vec::new() };
     let legs: Vec<Option<Leg>> =

@@ -9,6 +9,7 @@ use crate::api::notice::NoticeCounts;
 use crate::api::notice_rule::TargetState;
 use crate::delivery::book::TargetSummary;
 
+const BUS: &str = "http://bus";
 const CREATED: &str = "2026-01-01T00:00:00Z";
 const BOUND: &str = "2026-01-02T00:00:00Z";
 
@@ -209,7 +210,8 @@ fn a_status_says_what_became_of_the_notices_and_settles() {
         ..Summary::default()
     };
     let (throttled, filter_errors, tests) = (HashMap::new(), HashMap::new(), HashMap::new());
-    let tally = Tally { summary: &summary, throttled: &throttled, filter_errors: &filter_errors, tests: &tests };
+    let tally =
+        Tally { summary: &summary, throttled: &throttled, filter_errors: &filter_errors, tests: &tests, bus_url: BUS };
     let status =
         target_status(&judgement.targets[&key], judgement.targets[&key].object.status.as_ref(), &tally, at(BOUND));
     assert_eq!((status.deliveries, status.channel.as_deref()), (Some(counts), Some("HTTP")));
@@ -276,7 +278,13 @@ fn what_cannot_be_read_says_so_and_a_target_still_holds_its_deliveries() {
         world.targets.clear();
     });
     let (summary, none) = (Summary::default(), HashMap::new());
-    let tally = Tally { summary: &summary, throttled: &none, filter_errors: &HashMap::new(), tests: &HashMap::new() };
+    let tally = Tally {
+        summary: &summary,
+        throttled: &none,
+        filter_errors: &HashMap::new(),
+        tests: &HashMap::new(),
+        bus_url: BUS,
+    };
     let now = at(BOUND);
     let workspace = workspace_status(judgement.workspaces.last().unwrap(), None, &tally, now);
     let target = target_status(judgement.targets.values().next().unwrap(), None, &tally, now);
@@ -307,8 +315,33 @@ fn a_bus_is_ready_only_where_its_workspace_is_activated() {
         (bus("vision", "other"), |_| {}, "NoWorkspace"),
     ];
     for (bus, change, reason) in table {
-        let status = bus_status(&bus, None, &judged(change), at(BOUND));
+        let status = bus_status(&bus, None, &judged(change), BUS, at(BOUND));
         assert_eq!(status.conditions[0].reason, reason, "{:?} {}", bus.metadata.namespace, bus.spec.workspace);
+        let address = (reason == "Ready").then(|| "http://bus/v1/workspaces/vision/events".to_owned());
+        assert_eq!(status.address, address, "only where something is taken in");
+    }
+}
+
+#[test]
+fn the_bus_knows_every_workspace_that_is_activated_and_whether_anything_can_be_stored_there() {
+    let registry = json!({"mlflow": {"webhookSecretRef": {"name": "mlflow", "key": "secret"}}});
+    let table: [(&str, Change, Option<bool>); 4] = [
+        ("as it should be", |_| {}, Some(true)),
+        ("not granted", |world| world.access.clear(), Some(false)),
+        ("not activated", |world| world.workspaces[0].spec.activate = false, None),
+        ("no namespace", |world| world.namespaces.clear(), None),
+    ];
+    for (case, change, in_force) in table {
+        let judgement = judged(|world| {
+            world.workspaces[0].spec.model_registry = serde_json::from_value(registry.clone()).unwrap();
+            change(world);
+        });
+        let ingress = judgement.ingresses.get("vision");
+        assert_eq!(ingress.map(|ingress| ingress.in_force), in_force, "{case}");
+        let bus = object("EventBus", Some("vision"), "pai-system-vision", json!({"workspace": "vision"}));
+        let conditions = bus_status(&bus, None, &judgement, BUS, at(BOUND)).conditions;
+        let webhook = conditions.iter().find(|condition| condition.type_ == "WebhookReady");
+        assert_eq!(webhook.map(|found| found.reason.as_str()), in_force.map(|_| "SecretNotFound"), "{case}");
     }
 }
 
@@ -322,7 +355,13 @@ fn the_notices_of_a_namespace_are_counted_for_its_own_workspace_alone() {
     let counts = NoticeCounts { pending: 0, delivered: 3, failed: 0 };
     let summary = Summary { namespaces: HashMap::from([("vision".to_owned(), counts)]), ..Summary::default() };
     let none = HashMap::new();
-    let tally = Tally { summary: &summary, throttled: &none, filter_errors: &HashMap::new(), tests: &HashMap::new() };
+    let tally = Tally {
+        summary: &summary,
+        throttled: &none,
+        filter_errors: &HashMap::new(),
+        tests: &HashMap::new(),
+        bus_url: BUS,
+    };
     let shown: Vec<_> =
         judgement.workspaces.iter().map(|verdict| workspace_status(verdict, None, &tally, at(BOUND)).notices).collect();
     assert_eq!(shown, [Some(counts), None]);

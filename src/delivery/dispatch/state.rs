@@ -9,7 +9,7 @@ use kube::Client;
 use tokio::sync::{mpsc, watch};
 
 use super::live::{self, Live};
-use super::{Report, Why, find_open, read_again};
+use super::{Report, Why, find_open, read_again, read_open};
 use crate::api::Notice;
 use crate::api::names::REDELIVER_ANNOTATION;
 use crate::api::notice::{DeliveryState, DeliveryStatus};
@@ -24,6 +24,9 @@ use crate::delivery::metrics::DeliveryMetrics;
 use crate::delivery::targets::{GoneTargets, Recipient, TargetKey, TargetState, TargetTable, Texts};
 use crate::rules::Policy;
 use crate::watch::stream::Change;
+
+/// How long a Notice that a change showed may be on its way from our own outbox, which mostly is the quicker.
+const OUR_OWN: SignedDuration = SignedDuration::from_millis(100);
 
 /// What a replica does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +63,8 @@ pub(super) struct Dispatcher {
     pub(super) live: HashMap<NoticeKey, Live>,
     /// Notices that came to their end lately. What was read before that, and arrives after, must not open them again.
     pub(super) settled: HashMap<NoticeKey, Timestamp>,
+    /// Open Notices that the outbox has not told us of, with when to read them: a standby stores what is published there.
+    pub(super) strays: HashMap<NoticeKey, Timestamp>,
     /// Notices that are being read to be tried again.
     pub(super) reading: HashSet<NoticeKey>,
     pub(super) attempts: usize,
@@ -99,6 +104,7 @@ impl Dispatcher {
             wakes: HashMap::new(),
             live: HashMap::new(),
             settled: HashMap::new(),
+            strays: HashMap::new(),
             reading: HashSet::new(),
             attempts: 0,
             role: Role::Standby,
@@ -156,8 +162,8 @@ impl Dispatcher {
         let since = self.clock.now().checked_sub(max_age).unwrap_or(Timestamp::MIN);
         let failed = self.book.lock().unwrap_or_else(PoisonError::into_inner).failed_at(key, since);
         tracing::info!(target = %key, failed = failed.len(), "the target has changed; what failed is tried again");
-        let why = Why::Mended(key.name.clone());
-        self.read_again(failed.into_iter().map(|notice| (notice, why.clone())).collect());
+        let why = |notice: &NoticeKey| Why::Mended(key.seen_from(&notice.namespace));
+        self.read_again(failed.into_iter().map(|notice| (notice.clone(), why(&notice))).collect());
     }
 
     fn read_again(&mut self, keys: Vec<(NoticeKey, Why)>) {
@@ -170,6 +176,11 @@ impl Dispatcher {
     /// A Notice has changed, by our own writing or by somebody's annotation.
     pub(super) fn notice_change(&mut self, change: Change<NoticeView>) {
         self.book_changed = true;
+        let untouched = match &change {
+            Change::Applied(view, _) => view.untouched(),
+            _ => None,
+        };
+        let listed = matches!(change, Change::ListEnded { .. });
         let asks = {
             let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
             let asks = book.apply(change);
@@ -177,6 +188,39 @@ impl Dispatcher {
         };
         if let Some((request, key)) = asks.filter(|_| self.role != Role::Standby) {
             self.read_again(vec![(key, Why::Redeliver(request))]);
+        }
+        if self.role != Role::Standby {
+            let open = if listed { self.open_in_book() } else { untouched.into_iter().collect() };
+            self.suspect(open);
+        }
+    }
+
+    fn open_in_book(&self) -> Vec<NoticeKey> {
+        let book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
+        book.iter().filter(|(_, entry)| !entry.is_finished()).map(|(key, _)| key.clone()).collect()
+    }
+
+    fn is_known(&self, key: &NoticeKey) -> bool {
+        self.live.contains_key(key) || self.settled.contains_key(key)
+    }
+
+    /// These may be Notices that another replica has stored.
+    fn suspect(&mut self, open: Vec<NoticeKey>) {
+        let look = self.clock.now().saturating_add(OUR_OWN).unwrap_or(Timestamp::MAX);
+        for key in open {
+            if !self.is_known(&key) {
+                self.strays.entry(key).or_insert(look);
+            }
+        }
+    }
+
+    /// Takes in what another replica has stored.
+    pub(super) fn adopt(&mut self) {
+        let now = self.clock.now();
+        let due: Vec<NoticeKey> = self.strays.extract_if(|_, at| *at <= now).map(|(key, _)| key).collect();
+        let unknown: Vec<NoticeKey> = due.into_iter().filter(|key| !self.is_known(key)).collect();
+        if !unknown.is_empty() {
+            self.tasks.background("adopt", read_open(self.client.clone(), unknown, self.reports.clone()));
         }
     }
 
@@ -188,6 +232,7 @@ impl Dispatcher {
             }
             Report::Written { key, written } => self.written(&key, written),
             Report::Found(notices) => self.take_over(notices),
+            Report::Stray(notice) => self.take_in(*notice),
             Report::Again { notice, why } => self.again(*notice, why),
             Report::AgainFailed(key) => {
                 self.reading.remove(&key);
@@ -198,7 +243,7 @@ impl Dispatcher {
     /// A stored Notice: its open deliveries join their lanes.
     pub(super) fn take_in(&mut self, notice: Notice) {
         let key = key_of(&notice);
-        if self.role == Role::Standby || self.live.contains_key(&key) || self.settled.contains_key(&key) {
+        if self.role == Role::Standby || self.is_known(&key) {
             return;
         }
         let live = self.live_of(notice);
@@ -245,7 +290,7 @@ impl Dispatcher {
         let age =
             Duration::try_from(now.duration_since(notice.metadata.creation_timestamp.as_ref()?.0)).unwrap_or_default();
         let mended = |delivery: &&DeliveryStatus| {
-            let key = TargetKey { namespace: namespace.clone(), name: delivery.target.clone() };
+            let key = TargetKey::named(&namespace, &delivery.target);
             self.targets.get(&key).is_some_and(|target| {
                 matches!(target.state, TargetState::Ready(_))
                     && age < target.max_age
@@ -262,7 +307,7 @@ impl Dispatcher {
     fn live_of(&self, notice: Notice) -> Live {
         let (targets, namespace) = (self.targets.clone(), notice.metadata.namespace.clone().unwrap_or_default());
         Live::new(notice, |target| {
-            let key = TargetKey { namespace: namespace.clone(), name: target.to_owned() };
+            let key = TargetKey::named(&namespace, target);
             targets.get(&key).map(|target| target.legs.clone()).unwrap_or_default()
         })
     }

@@ -73,11 +73,13 @@ fn proves(job: &JobView, pods: &[PodFacts], presence: Presence, expected: &[&str
 #[case::pending(json!({}), json!({"ready": 0, "active": 2, "startTime": at("10:00:01")}), &["Queued[]@10:00:00"])]
 #[case::created_suspended_no_condition_yet(json!({"suspend": true}), json!({}), &["Queued[]@10:00:00"])]
 #[case::created_suspended(
-    json!({"suspend": true}), json!({"conditions": [condition("Suspended", "JobSuspended", "10:00:01")]}), &["Queued[]@10:00:00"])]
+    json!({"suspend": true}), json!({"conditions": [condition("Suspended", "JobSuspended", "10:00:01")]}),
+        &["Queued[]@10:00:00"])]
 #[case::running(json!({}), json!({"ready": 1, "startTime": at("10:00:01")}), &["Running[10:00:01]@-"])]
 #[case::running_without_start(json!({}), json!({"ready": 1}), &["Running[]@-"])]
 #[case::pods_being_replaced(
-    json!({}), json!({"ready": 0, "active": 1, "failed": 1, "startTime": at("10:00:01")}), &["FaultTolerance[failed:1]@-"])]
+    json!({}), json!({"ready": 0, "active": 1, "failed": 1, "startTime": at("10:00:01")}),
+        &["FaultTolerance[failed:1]@-"])]
 #[case::part_done(json!({}), json!({"ready": 0, "active": 1, "succeeded": 3, "startTime": at("10:00:01")}), &[])]
 fn a_job_that_has_not_ended(#[case] spec: Value, #[case] status: Value, #[case] expected: &[&str]) {
     proves(&job_with(&json!({}), &spec, &status), &[], Present, expected);
@@ -85,7 +87,8 @@ fn a_job_that_has_not_ended(#[case] spec: Value, #[case] status: Value, #[case] 
 
 #[rstest]
 #[case::complete(
-    json!({"completionTime": at("11:00:00"), "conditions": [condition("Complete", "", "11:00:02")]}), "Succeeded[]@11:00:00")]
+    json!({"completionTime": at("11:00:00"), "conditions": [condition("Complete", "", "11:00:02")]}),
+        "Succeeded[]@11:00:00")]
 #[case::criteria_met(
     json!({"conditions": [condition("SuccessCriteriaMet", "CompletionsReached", "11:00:01")]}), "Succeeded[]@11:00:01")]
 #[case::criteria_met_is_before_complete(
@@ -312,6 +315,22 @@ fn preempted_pods_are_told_as_preempted_and_not_as_failed_too() {
 }
 
 #[test]
+fn a_job_that_asks_for_spot_nodes_bids_for_them_and_is_preempted_when_it_loses_them() {
+    let spec =
+        json!({"template": {"spec": {"nodeSelector": {"karpenter.sh/capacity-type": "spot"}, "containers": []}}});
+    let no_node = json!({"type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+        "lastTransitionTime": at("10:00:07")});
+    let pods = [pod("w-0", &json!({"phase": "Pending", "conditions": [no_node]}))];
+    let waiting = json!({"ready": 0, "active": 1, "startTime": at("10:00:01")});
+    let spot = |status: &Value| job_with(&json!({}), &spec, status);
+    proves(&spot(&waiting), &pods, Present, &["Queued[]@10:00:00", "BiddingStarted[]@10:00:07"]);
+    proves(&job(&waiting), &pods, Present, &["Queued[]@10:00:00"]);
+    let lost = [disrupted_pod("w-0", "DeletionByTaintManager", "10:20:03")];
+    let running = json!({"ready": 1, "startTime": at("10:00:01"), "failed": 1});
+    proves(&spot(&running), &lost, Present, &["Running[10:00:01]@-", "Preempted[reclaimed@10:20:00]@10:20:03"]);
+}
+
+#[test]
 fn a_pod_lost_with_its_node_is_fault_tolerance() {
     let pods = [disrupted_pod("w-0", "DeletionByTaintManager", "10:20:03")];
     let found = detect(&job(&json!({"ready": 0, "failed": 1})), &pods, Present);
@@ -325,7 +344,8 @@ fn a_pod_lost_with_its_node_is_fault_tolerance() {
 #[case::task(json!({"notification.pai.dev/source": "FlowTask"}), Some(Source::FlowTask))]
 #[case::image(json!({"notification.pai.dev/image-of": "nb"}), Some(Source::DSWInstance))]
 #[case::image_goes_before_source(
-    json!({"notification.pai.dev/image-of": "nb", "notification.pai.dev/source": "FlowTask"}), Some(Source::DSWInstance))]
+    json!({"notification.pai.dev/image-of": "nb", "notification.pai.dev/source": "FlowTask"}),
+        Some(Source::DSWInstance))]
 #[case::image_of_nothing(json!({"notification.pai.dev/image-of": ""}), Some(Source::DLCJob))]
 fn a_label_decides_what_a_job_is(#[case] labels: Value, #[case] expected: Option<Source>) {
     assert_eq!(source(&job_with(&labels, &json!({}), &json!({}))), expected);
@@ -379,20 +399,25 @@ fn two_jobs_of_one_name_are_two_subjects() {
 
 #[rstest]
 #[case::conditions_are_a_map(json!({"conditions": {"type": "Failed", "status": "True"}}), &["Queued[]@10:00:00"])]
-#[case::condition_is_a_text(json!({"conditions": ["Failed", condition("Complete", "", "11:00:00")]}), &["Succeeded[]@11:00:00"])]
+#[case::condition_is_a_text(json!({"conditions": ["Failed", condition("Complete", "", "11:00:00")]}),
+    &["Succeeded[]@11:00:00"])]
 #[case::status_is_a_bool(json!({"conditions": [{"type": "Failed", "status": true}]}), &["Queued[]@10:00:00"])]
 #[case::type_is_missing(json!({"conditions": [{"status": "True"}]}), &["Queued[]@10:00:00"])]
 #[case::type_is_unknown(json!({"conditions": [condition("Paused", "", "11:00:00")]}), &["Queued[]@10:00:00"])]
-#[case::time_is_a_number(json!({"conditions": [{"type": "Failed", "status": "True", "lastTransitionTime": 1}]}), &["Failed[]@-"])]
-#[case::reason_is_a_list(json!({"conditions": [{"type": "Failed", "status": "True", "reason": ["x"]}]}), &["Failed[]@-"])]
+#[case::time_is_a_number(json!({"conditions": [{"type": "Failed", "status": "True", "lastTransitionTime": 1}]}),
+    &["Failed[]@-"])]
+#[case::reason_is_a_list(json!({"conditions": [{"type": "Failed", "status": "True", "reason": ["x"]}]}),
+    &["Failed[]@-"])]
 #[case::counts_are_texts(json!({"ready": "1", "failed": "2"}), &["Queued[]@10:00:00"])]
 #[case::counts_are_absurd(json!({"ready": -1, "failed": i64::MIN, "succeeded": u64::MAX}), &["Queued[]@10:00:00"])]
 #[case::counts_are_fractions(json!({"ready": 0.5}), &["Queued[]@10:00:00"])]
 #[case::status_is_a_list(json!([1, 2]), &["Queued[]@10:00:00"])]
 #[case::suspended_without_a_time(
-    json!({"startTime": at("10:00:01"), "conditions": [{"type": "Suspended", "status": "True"}]}), &["Stopped[suspended]@-"])]
+    json!({"startTime": at("10:00:01"), "conditions": [{"type": "Suspended", "status": "True"}]}),
+        &["Stopped[suspended]@-"])]
 #[case::both_ends(
-    json!({"conditions": [condition("Complete", "", "11:00:00"), condition("Failed", "", "11:00:01")]}), &["Failed[]@11:00:01"])]
+    json!({"conditions": [condition("Complete", "", "11:00:00"), condition("Failed", "", "11:00:01")]}),
+        &["Failed[]@11:00:01"])]
 fn a_malformed_status_proves_what_can_be_read_of_it(#[case] status: Value, #[case] expected: &[&str]) {
     proves(&job(&status), &[], Present, expected);
 }

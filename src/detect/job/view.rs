@@ -1,11 +1,12 @@
 //! The part of a Job that detection reads, and keeps.
 
 use jiff::Timestamp;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use crate::detect::condition::{Condition, holding};
 use crate::detect::lenient::{self, Exists, Structure};
 use crate::detect::meta::Meta;
+use crate::detect::spot::Template;
 
 /// A Job, read leniently: any JSON object gives one.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -56,9 +57,16 @@ pub struct JobSpec {
     /// `parallelism`: how many Pods may run at a time.
     #[serde(deserialize_with = "lenient::maybe")]
     pub parallelism: Option<i64>,
+    /// Whether its `template` wants nodes that can be taken away (spot, preemptible).
+    #[serde(rename = "template", deserialize_with = "asks_for_spot")]
+    pub asks_for_spot: bool,
 }
 
 impl Structure for JobSpec {}
+
+fn asks_for_spot<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    lenient::or_default::<Template, D>(deserializer).map(|template| template.asks_for_spot())
+}
 
 /// What is kept of `status`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]

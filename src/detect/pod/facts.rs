@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::view::PodView;
 use super::{PREEMPTION, Phase, disruption, ended_by_itself};
-use crate::detect::condition::{Condition, holding};
+use crate::detect::condition::{Condition, Status, holding};
 use crate::detect::{Detected, minute};
 use crate::lifecycle::Transition;
 
@@ -22,6 +22,8 @@ pub struct PodFacts {
     pub node: Option<Box<str>>,
     /// When it first was ready.
     pub ready: Option<Timestamp>,
+    /// Since when the scheduler finds no node for it, while that is so.
+    pub unschedulable: Option<Box<Timestamp>>,
     /// Its containers' restarts, if there were any.
     pub restarts: Option<Box<Restarts>>,
     /// How it failed, if it did so by itself.
@@ -81,6 +83,7 @@ pub fn facts(pod: &PodView) -> PodFacts {
         name: pod.metadata.name.clone(),
         node: pod.node().map(Into::into),
         ready: holding(&pod.status.conditions, "Ready").and_then(|ready| ready.time),
+        unschedulable: unschedulable(pod),
         restarts: restarts(pod),
         failure: (pod.status.phase == Phase::Failed && ended_by_itself(pod)).then(|| Box::new(failure(pod))),
         preempted,
@@ -92,12 +95,14 @@ impl PodFacts {
     /// Adds what a newer state of the same Pod shows. What was once known stays known (a preemption, though the reason
     /// may be overwritten on the way out), and keeps the time under which it was told.
     pub fn merge(&mut self, newer: Self) {
-        let Self { name, node, ready, restarts, failure, preempted, disruption } = newer;
+        let Self { name, node, ready, unschedulable, restarts, failure, preempted, disruption } = newer;
         if !name.is_empty() {
             self.name = name;
         }
         self.node = node.or(self.node.take());
         self.ready = self.ready.into_iter().chain(ready).min();
+        // The one fact that is about the present only.
+        self.unschedulable = unschedulable;
         let known = self.restarts.as_ref().map_or(0, |restarts| restarts.count);
         if restarts.as_ref().is_some_and(|restarts| restarts.count >= known) {
             self.restarts = restarts;
@@ -219,6 +224,13 @@ pub fn preemptions(pods: &[PodFacts]) -> Vec<Detected> {
             Some(found)
         })
         .collect()
+}
+
+fn unschedulable(pod: &PodView) -> Option<Box<Timestamp>> {
+    let scheduled = pod.status.conditions.iter().find(|condition| &*condition.kind == "PodScheduled")?;
+    let is_waiting = pod.status.phase == Phase::Pending && pod.metadata.deletion.is_none();
+    let finds_none = scheduled.status == Status::False && &*scheduled.reason == "Unschedulable";
+    scheduled.time.filter(|_| is_waiting && finds_none).map(Box::new)
 }
 
 fn disruption_of(condition: &Condition) -> Disruption {

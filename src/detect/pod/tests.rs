@@ -47,7 +47,8 @@ fn succeeded(clock: &str) -> Value {
 }
 
 fn disrupted(phase: &str, kind: &str, reason: &str) -> Value {
-    json!({"phase": phase, "conditions": [condition("Ready", "True", "", "10:00:09"), condition(kind, "True", reason, "10:40:00")]})
+    json!({"phase": phase, "conditions": [condition("Ready", "True", "", "10:00:09"), condition(kind, "True", reason,
+        "10:40:00")]})
 }
 
 /// `Transition[occurrence]@time`, without the date; `-` where no time is known.
@@ -76,17 +77,21 @@ fn proves(status: &Value, change: impl Fn(PodView) -> PodView, presence: Presenc
     json!({"phase": "Pending", "conditions": [condition("PodScheduled", "True", "", "10:00:01")]}),
     &["Creating[]@10:00:01"], &[], &[])]
 #[case::ready(running(), &["Running[]@10:00:09"], &["Running[]@10:00:09"], &[])]
-#[case::not_ready(json!({"phase": "Running", "conditions": [condition("Ready", "False", "", "10:00:09")]}), &[], &[], &[])]
+#[case::not_ready(json!({"phase": "Running", "conditions": [condition("Ready", "False", "", "10:00:09")]}), &[], &[],
+    &[])]
 #[case::ready_without_a_time(
     json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}],
-        "containerStatuses": [{"state": {"running": {"startedAt": at("10:00:08")}}}, {"state": {"running": {"startedAt": at("10:00:07")}}}]}),
+        "containerStatuses": [{"state": {"running": {"startedAt": at("10:00:08")}}},
+            {"state": {"running": {"startedAt": at("10:00:07")}}}]}),
     &["Running[]@10:00:07"], &["Running[]@10:00:07"], &[])]
 #[case::failed(failed("10:30:00"), &["Failed[]@10:30:00"], &["Failed[]@10:30:00"], &["Failed[]@10:30:00"])]
 #[case::succeeded(succeeded("10:30:00"), &["Stopped[]@10:30:00"], &["Succeeded[]@10:30:00"], &["Succeeded[]@10:30:00"])]
 #[case::disruption_only_announced(
-    disrupted("Running", "DisruptionTarget", "PreemptionByScheduler"), &["Running[]@10:00:09"], &["Running[]@10:00:09"], &[])]
+    disrupted("Running", "DisruptionTarget", "PreemptionByScheduler"), &["Running[]@10:00:09"],
+        &["Running[]@10:00:09"], &[])]
 #[case::evicted_by_the_kubelet(
-    json!({"phase": "Failed", "reason": "Evicted", "conditions": [condition("DisruptionTarget", "True", "TerminationByKubelet", "10:40:00")]}),
+    json!({"phase": "Failed", "reason": "Evicted", "conditions": [condition("DisruptionTarget", "True",
+        "TerminationByKubelet", "10:40:00")]}),
     &["Failed[]@10:40:00"], &["Failed[]@10:40:00"], &["Failed[]@10:40:00"])]
 fn a_pod_proves_its_present_state_and_no_earlier_one(
     #[case] status: Value,
@@ -171,7 +176,8 @@ fn a_pod_that_is_gone_is_stopped_for_no_known_cause() {
 #[test]
 fn a_failure_names_the_container_that_failed_first() {
     let status = json!({"phase": "Failed", "startTime": at("10:00:00"), "containerStatuses":
-        [exit("proxy", 143, "Error", "10:30:09"), exit("main", 137, "OOMKilled", "10:30:00"), exit("log", 0, "Completed", "10:29:00")]});
+        [exit("proxy", 143, "Error", "10:30:09"), exit("main", 137, "OOMKilled", "10:30:00"), exit("log", 0,
+            "Completed", "10:29:00")]});
     let found = detect(&pod("DSWInstance", &status), Present);
     assert_eq!(shown(&found), ["Failed[]@10:30:09"]);
     assert_eq!(found[0].reason, "OOMKilled");
@@ -230,7 +236,8 @@ fn what_was_once_known_of_a_pod_stays_known() {
     let mut known = facts(&pod("", &running()));
     known.merge(facts(&pod("", &disrupted("Running", "DisruptionTarget", "PreemptionByScheduler"))));
     // On the way out the garbage collector overwrites the reason, and the Pod is no longer ready.
-    let overwritten = json!({"phase": "Failed", "conditions": [condition("DisruptionTarget", "True", "DeletionByPodGC", "10:59:00")]});
+    let overwritten = json!({"phase": "Failed", "conditions": [condition("DisruptionTarget", "True",
+        "DeletionByPodGC", "10:59:00")]});
     known.merge(facts(&deleted_at("10:40:00", pod("", &overwritten))));
     known.merge(PodFacts::default());
     assert_eq!(&*known.name, "nb-0");
@@ -256,4 +263,21 @@ fn an_older_restart_count_does_not_replace_a_newer_one() {
 #[test]
 fn fifty_thousand_pods_fit_in_memory() {
     assert!(size_of::<PodFacts>() <= 96, "{}", size_of::<PodFacts>());
+}
+
+#[test]
+fn that_no_node_fits_is_known_while_it_is_so() {
+    let pod = |phase: &str, status: &str, reason: &str| {
+        let scheduled = json!({"type": "PodScheduled", "status": status, "reason": reason,
+            "lastTransitionTime": "2026-11-24T10:00:07Z"});
+        let view = serde_json::from_value(json!({"status": {"phase": phase, "conditions": [scheduled]}})).unwrap();
+        facts(&view)
+    };
+    let waiting = pod("Pending", "False", "Unschedulable");
+    assert_eq!(waiting.unschedulable.as_deref().copied(), "2026-11-24T10:00:07Z".parse().ok());
+    assert_eq!(pod("Pending", "False", "SchedulingGated").unschedulable, None);
+    assert_eq!(pod("Failed", "False", "Unschedulable").unschedulable, None);
+    let mut known = waiting;
+    known.merge(pod("Pending", "True", ""));
+    assert_eq!(known.unschedulable, None);
 }

@@ -161,13 +161,17 @@ fn a_time_that_counts_depends_on_how_a_change_became_known() {
     }
 }
 
+fn places(told: &[Observation]) -> Vec<Place> {
+    told.iter().filter_map(|seen| seen.place).collect()
+}
+
 #[test]
 fn an_observation_carries_the_kind_and_revision_of_the_change_that_proved_it() {
     let mut index = Fed::default();
     let told = index.apply(KindChange::Job(Change::Applied(job("u1", 5, &running()), Live)));
-    assert_eq!(told.iter().map(|seen| (seen.kind, seen.revision)).collect::<Vec<_>>(), [(Kind::Job, 5)]);
+    assert_eq!(places(&told), [Place { kind: Kind::Job, revision: 5 }]);
     let told = index.apply(KindChange::Pod(Change::Applied(worker("p1", 7, &restarted(1, "11:59:00")), Live)));
-    assert_eq!(told.iter().map(|seen| (seen.kind, seen.revision)).collect::<Vec<_>>(), [(Kind::Pod, 7)]);
+    assert_eq!(places(&told), [Place { kind: Kind::Pod, revision: 7 }]);
     assert!(told.iter().all(|seen| seen.subject.kind == "Job" && seen.subject.uid == "u1"), "{told:?}");
 }
 
@@ -180,7 +184,8 @@ fn a_job_that_is_missing_from_a_second_list_is_stopped_once() {
     index.job(Change::Listed(job("u2", 6, &running())));
     let gone = index.apply(KindChange::Job(Change::ListEnded { revision: 30 }));
     assert_eq!(shown(&gone), ["u1 Stopped"], "u3 had succeeded, which was told");
-    assert_eq!((gone[0].detected.reason.as_str(), gone[0].revision), ("Gone", 30));
+    assert_eq!(gone[0].detected.reason, "Gone");
+    assert_eq!(places(&gone), [Place { kind: Kind::Job, revision: 30 }]);
     assert_eq!(index.list(None, 40, vec![job("u2", 6, &running())]), NOTHING);
 }
 
