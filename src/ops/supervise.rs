@@ -139,12 +139,14 @@ pub async fn run(args: RunArgs) -> Result<(), RunError> {
 /// The kinds that are watched where they are installed, and what is wrong with the files that add to them.
 fn catalog(args: &RunArgs) -> (Catalog, Vec<String>) {
     let built_in = Catalog::built_in();
-    let Some(dir) = &args.catalog else { return (built_in, Vec::new()) };
-    let (catalog, errors) = built_in.with_dir(dir);
+    let (catalog, errors) = match &args.catalog {
+        Some(dir) => built_in.with_dir(dir),
+        None => (built_in, Vec::new()),
+    };
     for error in &errors {
         tracing::error!(%error, "a catalog file cannot be used; the others are");
     }
-    (catalog, errors.iter().map(ToString::to_string).collect())
+    (catalog.without(&args.ignore_kind), errors.iter().map(ToString::to_string).collect())
 }
 
 struct Program {
@@ -313,6 +315,7 @@ impl Program {
             retentions: wires.retentions.clone(),
             ingresses: wires.ingresses.clone(),
             bus_url: self.args.bus_url(),
+            sources: self.board.subscribe(),
         };
         self.tasks.spawn("controller", controller::run(controlling, self.stop.clone()));
         let retaining = retention::Retaining {

@@ -119,7 +119,7 @@ pub(super) async fn run(kinds: Kinds) {
         })
         .await;
     });
-    let names = kinds.catalog.kinds().iter().map(|kind| Kind::declared(kind).as_str().to_owned()).collect();
+    let names = kinds.catalog.kinds().iter().map(declared::Kind::name).collect();
     let mut watcher = Watcher {
         kinds,
         running: BTreeMap::new(),
@@ -293,8 +293,13 @@ fn log(kind: &Kind, error: &WatchError) {
     tracing::warn!(%kind, %error, cause, "a watch failed and will be tried again");
 }
 
-/// Path of the list of a kind over all namespaces. Only what is in namespaces has a workspace.
+/// Whether anything can be told of a kind's objects: they are subjects, or owned by some, and so in namespaces.
+#[must_use]
+pub fn is_of_use(kind: &declared::Kind) -> bool {
+    kind.scope() == Scope::Namespaced || kind.source().is_some()
+}
+
+/// Path of the list of a kind over all namespaces, if it is of use.
 fn path_of(kind: &declared::Kind, version: &str) -> Option<String> {
-    (kind.scope() == Scope::Namespaced || kind.source().is_some())
-        .then(|| format!("/apis/{}/{version}/{}", kind.group(), kind.plural()))
+    is_of_use(kind).then(|| format!("/apis/{}/{version}/{}", kind.group(), kind.plural()))
 }

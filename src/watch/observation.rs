@@ -26,7 +26,7 @@ impl Kind {
     /// A declared kind.
     #[must_use]
     pub fn declared(kind: &declared::Kind) -> Self {
-        Self::Declared(format!("{}.{}", kind.plural(), kind.group()).into())
+        Self::Declared(kind.name().into())
     }
 
     /// The kind of this name; `None` if no kind can be called so.
