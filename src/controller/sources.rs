@@ -19,14 +19,17 @@ pub(super) fn judge(sources: &Sources) -> Verdict {
     }
     let forbidden = failing.remove(FORBIDDEN).map(|kinds| {
         let kinds = list(&kinds);
-        format!("the operator may not list and watch {kinds}: let its ClusterRole do so, or leave them out by --ignore-kind")
+        format!(
+            "the operator may not list and watch {kinds}: let its ClusterRole do so, or leave them out by --ignore-kind"
+        )
     });
     let others = failing.iter().map(|(reason, kinds)| {
         let kinds = list(kinds);
         format!("the watch of {kinds} fails ({reason}) and is tried again; see the operator's log")
     });
-    let files = (!sources.catalog.is_empty())
-        .then(|| format!("files of the catalog cannot be used: {}; mend them and restart the operator", list(&sources.catalog)));
+    let files = (!sources.catalog.is_empty()).then(|| {
+        format!("files of the catalog cannot be used: {}; mend them and restart the operator", list(&sources.catalog))
+    });
     let reason = match (&forbidden, failing.is_empty()) {
         (Some(_), _) => Reason::SourceForbidden,
         (None, false) => Reason::SourceFailing,
