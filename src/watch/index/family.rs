@@ -248,7 +248,7 @@ impl Index {
             return false;
         }
         let newer = pod::facts(pod);
-        let early = !is_known && known != Known::Baseline;
+        let early = !is_known && matches!(known, Known::Changed(_));
         let pods = self.facts.entry(owner.uid.clone()).or_default();
         match pods.get_mut(&pod.metadata.uid) {
             Some(fact) => {
