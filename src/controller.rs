@@ -14,6 +14,7 @@ mod reconcile;
 pub mod retention;
 mod rule;
 mod secret;
+mod sources;
 mod store;
 mod target;
 mod verdict;

@@ -18,6 +18,8 @@ use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 
 use crate::cluster::clock::{Clock as _, SystemClock};
+use crate::detect::declared::{Catalog, CatalogError};
+use problem::Problem;
 use redact::Secrecy;
 
 /// Flags of `simulate`.
@@ -31,6 +33,9 @@ pub struct SimulateArgs {
     /// are not notified. Default: the clock's, and nothing is too old.
     #[arg(long, value_name = "TIME")]
     now: Option<Timestamp>,
+    /// Directory with files of more kinds, as for `run`.
+    #[arg(long, value_name = "DIR")]
+    catalog: Option<std::path::PathBuf>,
     /// Print secrets instead of ***.
     #[arg(long)]
     reveal: bool,
@@ -63,7 +68,13 @@ pub fn run(args: &SimulateArgs) -> anyhow::Result<()> {
 
 fn simulate(args: &SimulateArgs) -> anyhow::Result<String> {
     let moment = args.now.map_or_else(|| simulation::Moment::Now(SystemClock.now()), simulation::Moment::At);
-    let input = input::sort(read::documents(&args.files)?)?;
+    let (catalog, errors) = match &args.catalog {
+        Some(dir) => Catalog::built_in().with_dir(dir),
+        None => (Catalog::built_in(), Vec::new()),
+    };
+    let mut input = input::sort(read::documents(&args.files)?, &catalog)?;
+    let problem = |error: CatalogError| Problem::new("catalog", error.to_string());
+    input.problems.splice(0..0, errors.into_iter().map(problem));
     let report = simulation::simulate(input, moment, if args.reveal { Secrecy::Reveal } else { Secrecy::Hide });
     match args.output {
         Output::Json => {

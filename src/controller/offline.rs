@@ -3,6 +3,7 @@
 //! [`verdict`](super::verdict) does not judge for a cluster.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -111,6 +112,7 @@ fn world(objects: Objects) -> World {
         secrets: readable,
         gone: GoneTargets::new(),
         operator: OPERATOR.to_owned(),
+        sources: Arc::default(),
     }
 }
 
