@@ -29,6 +29,7 @@ mod budget;
 mod bus;
 mod crash;
 mod detection;
+mod examples;
 mod methods;
 mod registry;
 mod scene;
