@@ -34,6 +34,8 @@ impl Cause {
 
 /// Finds the cause of a failure.
 pub(super) fn classify(error: &reqwest::Error, stage: Stage) -> CallError {
+    // Of an empty body nobody sees whether it was written; without a connection it was not.
+    let stage = Stage { written: stage.written && !error.is_connect(), ..stage };
     let Stage { route, written } = stage;
     let Cause { code, message, unread } = cause(error).unwrap_or_else(|| otherwise(error, stage));
     let proxied = matches!(code, "ConnectionRefused" | "NameNotResolved" | "Timeout" | "Unreachable") && !written;

@@ -195,6 +195,29 @@ async fn an_empty_body_counts_as_sent_when_in_doubt() {
 }
 
 #[tokio::test]
+async fn an_empty_body_was_not_sent_where_there_was_no_connection() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let closed = listener.local_addr().unwrap();
+    drop(listener);
+    let plain = server(async |mut stream| {
+        let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+    })
+    .await;
+    for (url, allow, code) in [
+        ("http://nobody.invalid/".to_owned(), true, "NameNotResolved"),
+        (format!("http://{closed}/"), true, "ConnectionRefused"),
+        (format!("https://{plain}/"), true, "TlsError"),
+        ("http://localhost:9/".to_owned(), false, "AddressRefused"),
+    ] {
+        let Outgoing::Http(mut request) = request(&url) else { panic!() };
+        request.body.clear();
+        let call = client(allow).send(Outgoing::Http(request), PLENTY, Timestamp::UNIX_EPOCH).await;
+        let error = call.unwrap_err();
+        assert_eq!((error.code, error.maybe_sent), (code, false), "{url}: {error}");
+    }
+}
+
+#[tokio::test]
 async fn a_name_that_nobody_has_is_not_resolved() {
     let call = client(true).send(request("http://nobody.invalid/t0ken"), PLENTY, Timestamp::UNIX_EPOCH).await;
     let error = call.unwrap_err();

@@ -88,7 +88,7 @@ impl Markup for Plain {
     }
 
     fn value(&self, value: &str) -> String {
-        value.to_owned()
+        one_line(value)
     }
 
     fn own(&self, text: &str) -> String {
@@ -121,7 +121,7 @@ impl Markup for Html {
 
     // The whole text is escaped.
     fn value(&self, value: &str) -> String {
-        value.to_owned()
+        one_line(value)
     }
 
     fn own(&self, text: &str) -> String {

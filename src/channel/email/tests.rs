@@ -3,10 +3,11 @@ use secrecy::ExposeSecret as _;
 use serde_json::Map;
 
 use super::*;
-use crate::api::workspace::SmtpSecurity;
+use crate::api::event_target::MessageTemplate;
+use crate::api::workspace::{Locale, SmtpSecurity};
 use crate::channel::client::mail::{Credentials, Mail, Trust};
 use crate::lifecycle::{Event, EventType, Source, Subject, Transition};
-use crate::message::{Body, Count, Digest, Fact, Item, Link, Message, Tone};
+use crate::message::{Body, Count, Digest, Fact, Item, Link, Message, Origin, Tone, compose, template};
 
 fn event(uid: &str) -> Event {
     Event {
@@ -138,6 +139,18 @@ fn a_teams_own_text_keeps_its_lines() {
     let mail = sent(&message("t", Body::Text("a\n  b < c".to_owned().into())), "u", 0);
     assert_eq!(mail.text, "t\n\na\n  b < c");
     assert!(mail.html.contains("<div style=\"white-space:pre-wrap\">a\n  b &lt; c</div>"), "{}", mail.html);
+}
+
+#[test]
+fn a_value_in_a_teams_own_text_adds_no_line_and_nothing_unseen() {
+    let template = MessageTemplate { title: None, body: Some("Job {{ subject.name }}\nends".to_owned()) };
+    let template = template::compile(&template).unwrap();
+    let mut event = event("u");
+    event.subject.name = "a\nReason: none \u{202e}b".to_owned();
+    let origin = Origin { workspace: "vision", namespace: "vision", locale: Locale::En, rules: &[], console: None };
+    let mail = sent(&compose(&origin, &event, Some(&template)), "u", 0);
+    assert!(mail.text.ends_with("Job a Reason: none b\nends"), "{:?}", mail.text);
+    assert!(mail.html.contains(">Job a Reason: none b\nends</div>"), "{}", mail.html);
 }
 
 #[test]
