@@ -1,5 +1,5 @@
 //! The examples fit the kinds and each other: applied together, everything in them is in force. That the API server takes
-//! those of `examples/` and that they do what they say is shown by `make demo`.
+//! them is shown by `make demo`, which also shows that they do what they say, and by `tests/integration/examples.rs`.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 

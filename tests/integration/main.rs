@@ -31,6 +31,7 @@ mod budget;
 mod bus;
 mod crash;
 mod detection;
+mod examples;
 mod kinds;
 mod methods;
 mod registry;
