@@ -21,6 +21,7 @@ use crate::api::notice_rule::TargetState;
 use crate::api::{EventBus, EventTarget, NoticeRule, Workspace};
 use crate::delivery::targets::{GoneTargets, TargetTable, Texts};
 use crate::rules::Policy;
+use crate::watch::sources::Sources;
 
 /// The operator's `ServiceAccount`, as it is unless somebody renames it.
 const OPERATOR: &str = "pai-notification-system/pai-notification";
@@ -112,7 +113,8 @@ fn world(objects: Objects) -> World {
         secrets: readable,
         gone: GoneTargets::new(),
         operator: OPERATOR.to_owned(),
-        sources: Arc::default(),
+        // Nothing is watched here, and so nothing is missing.
+        sources: Arc::new(Sources { discovered: true, ..Sources::default() }),
     }
 }
 
