@@ -27,7 +27,7 @@ fn declared(kind: &str) -> (Kind, declared::Kind, String) {
 pub(super) fn thing(name: &str, owner: Option<&str>, revision: u64, status: &Value) -> (Kind, Object) {
     let (kind, uid) = name.split_once('/').unwrap();
     let (name, _, api_version) = declared(kind);
-    let owners: Vec<Value> = owner.map(|owner| reference(owner)).into_iter().collect();
+    let owners: Vec<Value> = owner.map(reference).into_iter().collect();
     let object = json!({"apiVersion": api_version, "kind": kind, "status": status, "metadata": {"name": uid, "uid": uid,
         "namespace": "vision", "resourceVersion": revision.to_string(), "creationTimestamp": stamp("10:00:00"),
         "generation": 1, "ownerReferences": owners}});
