@@ -35,8 +35,8 @@ cluster-down: ## Stop the control plane that `make cluster` started
 clean-cluster: cluster-down ## Stop it, and remove its data and the links to its binaries
 	rm -rf target/cluster
 
-control-plane: ## Build the local control plane, if it is not there
-	@tests/cluster/build.sh
+control-plane: ## Build the local control plane and the mail server of the tests, if they are not there
+	@tests/cluster/build.sh controlplane kwok mailpit
 
 lint: ## Check formatting, lints and scripts
 	cargo fmt --check

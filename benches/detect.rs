@@ -123,6 +123,10 @@ fn declared(c: &mut Criterion) {
     group.finish();
 }
 
+fn start(c: &mut Criterion) {
+    c.bench_function("compile the built-in catalog", |b| b.iter(Catalog::built_in));
+}
+
 fn rust(c: &mut Criterion) {
     let bytes = running_pod();
     let mut group = c.benchmark_group(format!("Pod, {} bytes", bytes.len()));
@@ -134,5 +138,5 @@ fn rust(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, declared, rust);
+criterion_group!(benches, start, declared, rust);
 criterion_main!(benches);

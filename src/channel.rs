@@ -4,12 +4,25 @@
 //! opens a connection. A channel never retries, waits or writes status: that is `delivery`'s. Start at [`Channel`].
 
 pub mod client;
+#[cfg(test)]
+mod contract;
 pub mod dingtalk;
+pub mod email;
+#[cfg(test)]
+mod golden;
 pub mod http;
+pub mod lark;
 pub mod layout;
+#[cfg(test)]
+mod manuals;
 pub mod outcome;
+pub mod phone;
 pub mod resolve;
+mod robot;
+#[cfg(test)]
+mod samples;
 pub mod text;
+pub mod wecom;
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;

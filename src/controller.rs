@@ -9,6 +9,7 @@ mod bus;
 mod connectivity;
 mod edits;
 mod ingress;
+pub mod offline;
 mod reconcile;
 pub mod retention;
 mod rule;

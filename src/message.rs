@@ -6,12 +6,16 @@
 pub mod console;
 pub mod digest;
 pub mod locale;
+mod own;
+#[cfg(test)]
+pub(crate) mod samples;
 pub mod template;
 
 use crate::api::workspace::Locale;
 use crate::lifecycle::{Event, Transition};
 pub use console::ConsoleUrl;
 pub use digest::digest;
+pub use own::OwnText;
 use template::{CompiledTemplate, View};
 
 /// A message before a channel gives it its form.
@@ -42,7 +46,7 @@ pub enum Body {
     /// Built-in: labels and values, to be escaped by the channel.
     Facts(Vec<Fact>),
     /// A team's own text, in the form that its channel takes.
-    Text(String),
+    Text(OwnText),
     /// Several events in one message.
     Digest(Digest),
 }

@@ -66,6 +66,10 @@ pub struct EventTargetSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 100))]
     pub contacts: Option<Vec<Contact>>,
+    /// Namespaces whose rules may name this target, too. Their Notices, with every label and text, then go to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100), inner(length(min = 1, max = 63)))]
+    pub shared_with: Vec<String>,
     /// Text of the message. A rule's own template wins. Left out: the built-in text in the workspace's language.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<MessageTemplate>,

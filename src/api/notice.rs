@@ -44,7 +44,7 @@ pub struct NoticeSpec {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct NoticeDelivery {
-    /// Name of the `EventTarget`.
+    /// Name of the `EventTarget`; `<namespace>/<name>` if it is shared from another namespace.
     pub target: String,
     /// Names of the rules, in order.
     pub rules: Vec<String>,
@@ -101,7 +101,7 @@ pub struct NoticeStatus {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct DeliveryStatus {
-    /// Name of the `EventTarget`.
+    /// Name of the `EventTarget`; `<namespace>/<name>` if it is shared from another namespace.
     pub target: String,
     /// Name of the contact, where the target has contacts.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -49,7 +49,7 @@ pub struct NoticeRuleSpec {
     pub sources: Vec<RuleSource>,
     /// Where the events go: every one of these. 1 to 100. The order matters for the quota: the first ones count first.
     #[schemars(length(min = 1, max = 100))]
-    #[x_kube(validation = Rule::new("self.all(a, self.exists_one(b, b.name == a.name))").message("a target may be named only once"))]
+    #[x_kube(validation = Rule::new("self.all(a, has(a.namespace) || self.exists_one(b, b.name == a.name && !has(b.namespace)))").message("a target may be named only once"))]
     pub targets: Vec<TargetReference>,
     /// Text of the message; wins over the target's own template and the built-in one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -86,9 +86,24 @@ pub struct RuleSource {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq, Hash)]
 #[serde(rename_all = "camelCase")]
 pub struct TargetReference {
-    /// Name of an `EventTarget` in the rule's namespace.
+    /// Name of an `EventTarget`.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
+    /// Its namespace, if that is not the rule's own: the target must name the rule's namespace in `spec.sharedWith`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub namespace: Option<String>,
+}
+
+impl TargetReference {
+    /// How a Notice of `namespace` names the target: by its name, or as `<namespace>/<name>` if it is shared from another.
+    #[must_use]
+    pub fn seen_from(&self, namespace: &str) -> String {
+        match self.namespace.as_deref().filter(|own| *own != namespace) {
+            Some(other) => format!("{other}/{}", self.name),
+            None => self.name.clone(),
+        }
+    }
 }
 
 /// What the operator says about a rule.
@@ -148,7 +163,7 @@ pub enum TargetState {
     OverQuota,
     /// Deliveries wait until it is ready.
     NotReady,
-    /// There is no such target.
+    /// There is no such target, or it is not shared with the rule's namespace.
     NotFound,
 }
 
@@ -156,7 +171,7 @@ pub enum TargetState {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct RuleTargetStatus {
-    /// Name of the target.
+    /// Name of the target; `<namespace>/<name>` if it is shared from another namespace.
     pub name: String,
     /// Its quota units.
     pub units: i32,

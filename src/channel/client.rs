@@ -1,32 +1,41 @@
 //! The only code that opens a connection to a receiver: over HTTP, or by SMTP ([`mail`]). One total deadline over
-//! everything, a capped reply, no redirects, an address policy.
+//! everything, a capped reply, no redirects, an address policy, proxies of the environment.
 //!
 //! It knows nothing of channels. What it reports about a failure is whether the request may have reached the receiver:
 //! a message that may have been shown is not to be repeated lightly.
 
 mod address;
+mod body;
+mod consent;
+mod failure;
 pub mod mail;
+mod pool;
+mod proxy;
+mod tls;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use jiff::Timestamp;
-use reqwest::redirect;
 use url::{Host, Url};
 
 pub use address::AddressPolicy;
-use address::{Guard, Refused};
+use address::Refused;
+use body::{Watched, Written};
+use consent::Consents;
+pub use consent::Handshake;
+use failure::{Stage, classify};
 pub use mail::Mail;
+use pool::Pool;
+use proxy::Route;
+pub use proxy::{Proxies, ProxyError};
+pub use tls::{Tls, TlsParts, TlsProblem};
 
 use super::Outcome;
 
 /// Most of a reply that is read. A verdict is a few hundred bytes.
 const MOST_REPLY: usize = 64 * 1024;
-/// Longest wait for a connection, within an attempt's own deadline.
-const CONNECT: Duration = Duration::from_secs(5);
-/// How long an idle connection is kept: shorter than what common receivers do, so that a request seldom meets a closed one.
-const IDLE: Duration = Duration::from_secs(20);
 
 /// A request, exactly as it will be sent.
 #[derive(Clone, PartialEq, Eq)]
@@ -39,6 +48,10 @@ pub struct Request {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// The body.
     pub body: Vec<u8>,
+    /// How the connection is secured, if not in the machine's way.
+    pub tls: Option<Tls>,
+    /// What is asked of the receiver before the first request.
+    pub handshake: Option<Box<Handshake>>,
 }
 
 impl Request {
@@ -104,93 +117,144 @@ impl CallError {
 
 /// The client cannot be made.
 #[derive(Debug, thiserror::Error)]
-#[error("the HTTP client cannot start; are CA certificates installed on this machine?")]
-pub struct ClientError(#[source] reqwest::Error);
+pub enum ClientError {
+    /// The machine has no CA certificates.
+    #[error("the HTTP client cannot start; are CA certificates installed on this machine?")]
+    Start(#[source] reqwest::Error),
+    /// The environment names a proxy that is none.
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
+}
 
 /// See the module's text. Cheap to clone.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Client {
-    inner: reqwest::Client,
     policy: Arc<AddressPolicy>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    pool: Pool,
+    consents: Consents,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").field("policy", &self.policy).finish_non_exhaustive()
+    }
 }
 
 impl Client {
-    /// A client that reaches only what the policy allows. Needs rustls' provider to be installed.
+    /// A client that reaches only what the policy allows, by the proxies of the environment. Needs rustls' provider to be
+    /// installed.
+    ///
+    /// # Errors
+    /// If the machine's CA certificates cannot be read, or a proxy of the environment is none.
+    pub fn new(policy: AddressPolicy) -> Result<Self, ClientError> {
+        Self::with(policy, Proxies::from_environment()?)
+    }
+
+    /// The same with proxies of one's own.
     ///
     /// # Errors
     /// If the machine's CA certificates cannot be read.
-    pub fn new(policy: AddressPolicy) -> Result<Self, ClientError> {
+    pub fn with(policy: AddressPolicy, proxies: Proxies) -> Result<Self, ClientError> {
         let policy = Arc::new(policy);
-        #[expect(clippy::disallowed_methods, reason = "this is the one place")]
-        let builder = reqwest::Client::builder();
-        let inner = builder
-            .user_agent(concat!("pai-notification/", env!("CARGO_PKG_VERSION")))
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            .connect_timeout(CONNECT)
-            .pool_idle_timeout(IDLE)
-            .tcp_nodelay(true)
-            .dns_resolver(Guard::new(policy.clone()))
-            .build()
-            .map_err(ClientError)?;
-        Ok(Self { inner, policy })
+        let pool = Pool::new(policy.clone(), proxies).map_err(ClientError::Start)?;
+        Ok(Self { policy, shared: Arc::new(Shared { pool, consents: Consents::default() }) })
     }
 
-    /// Sends what a channel made and reads the reply, all within `timeout`. `now` is for a `Retry-After` that is a date.
+    /// Sends what a channel made and reads the reply, all within `timeout`. `now` is for a `Retry-After` that is a date,
+    /// and for the age of what is remembered.
     ///
     /// # Errors
     /// [`CallError`] if there is no reply.
     pub async fn send(&self, outgoing: Outgoing, timeout: Duration, now: Timestamp) -> Result<Reply, CallError> {
         match outgoing {
             Outgoing::Http(request) => {
-                self.check_literal_host(&request.url)?;
-                within(timeout, self.exchange(request, now)).await
+                let written = Written::default();
+                within(timeout, || written.get(), self.exchange(request, &written, now)).await
             }
-            Outgoing::Mail(mail) => within(timeout, mail::send(*mail, &self.policy)).await,
+            Outgoing::Mail(mail) => within(timeout, || true, mail::send(*mail, &self.policy)).await,
         }
     }
 
-    /// A host that is an address never reaches the resolver.
-    fn check_literal_host(&self, url: &Url) -> Result<(), CallError> {
+    /// The way to a URL, if it may be gone at all.
+    ///
+    /// A host that is an address never reaches a resolver, so it is checked here. A name is checked when it is resolved;
+    /// if a proxy applies to the URL, it is the proxy that resolves it, and nothing can be checked but that the name is
+    /// not that of this machine.
+    fn route(&self, url: &Url) -> Result<Route, CallError> {
+        let route = self.shared.pool.proxies().route(url);
         let address = match url.host() {
             Some(Host::Ipv4(address)) => address.into(),
             Some(Host::Ipv6(address)) => address.into(),
-            Some(Host::Domain(_)) | None => return Ok(()),
+            Some(Host::Domain(name)) if route != Route::Direct && is_local(name) => {
+                std::net::Ipv4Addr::LOCALHOST.into()
+            }
+            Some(Host::Domain(_)) | None => return Ok(route),
         };
         if self.policy.permits(address) {
-            return Ok(());
+            return Ok(route);
         }
         Err(CallError { code: "AddressRefused", message: Refused.to_string(), maybe_sent: false })
     }
 
-    async fn exchange(&self, request: Request, now: Timestamp) -> Result<Reply, CallError> {
+    async fn exchange(&self, request: Request, written: &Written, now: Timestamp) -> Result<Reply, CallError> {
         let headers = request.header_map();
-        let Request { method, url, headers: _, body } = request;
-        let sending = self.inner.request(method, url).headers(headers).body(body).send();
-        let mut response = sending.await.map_err(|error| classify(&error))?;
-        let mut reply = Reply {
-            status: response.status().as_u16(),
-            retry_after: retry_after(response.headers(), now),
-            body: Vec::new(),
-        };
-        while reply.body.len() < MOST_REPLY {
-            let Some(chunk) = response.chunk().await.map_err(|error| classify(&error))? else { break };
-            let room = MOST_REPLY - reply.body.len();
-            reply.body.extend(chunk.iter().take(room));
+        let Request { method, url, headers: _, body, tls, handshake } = request;
+        let route = self.route(&url)?;
+        let stage = || Stage { route, written: written.get() };
+        let failed = |error: reqwest::Error| classify(&error, stage());
+        let http = self.shared.pool.client(route, tls.as_ref(), now).map_err(failed)?;
+        if let Some(handshake) = handshake.as_deref()
+            && !self.shared.consents.holds(&url, handshake, now)
+        {
+            let asking = http.request(Handshake::METHOD, url.clone()).headers(handshake.header_map());
+            let mut answer = asking.send().await.map_err(failed)?;
+            handshake.verdict(answer.status().as_u16(), answer.headers())?;
+            self.shared.consents.remember(&url, handshake, now);
+            // Read, so that the connection can be used again; what comes of it does not matter any more.
+            let _ = beginning(&mut answer).await;
         }
-        Ok(reply)
+        let body = reqwest::Body::wrap(Watched::new(body, written));
+        let sending = http.request(method, url).headers(headers).body(body).send();
+        let mut response = sending.await.map_err(failed)?;
+        let retry_after = retry_after(response.headers(), now);
+        let body = beginning(&mut response).await.map_err(failed)?;
+        Ok(Reply { status: response.status().as_u16(), retry_after, body })
     }
 }
 
-async fn within<T>(timeout: Duration, call: impl Future<Output = Result<T, CallError>>) -> Result<T, CallError> {
-    match tokio::time::timeout(timeout, call).await {
-        Ok(result) => result,
-        Err(_) => Err(CallError {
-            code: "Timeout",
-            message: format!("no complete reply within {:?}", kube::core::Duration::from(timeout)),
-            maybe_sent: true,
-        }),
+/// Names of this machine whatever the resolver (RFC 6761, section 6.3).
+fn is_local(name: &str) -> bool {
+    let name = name.trim_end_matches('.');
+    name == "localhost" || name.ends_with(".localhost")
+}
+
+/// As much of the body as is read.
+async fn beginning(response: &mut reqwest::Response) -> reqwest::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    while body.len() < MOST_REPLY {
+        let Some(chunk) = response.chunk().await? else { break };
+        body.extend(chunk.iter().take(MOST_REPLY - body.len()));
     }
+    Ok(body)
+}
+
+/// `call`, ended by the deadline; `written` says whether the receiver may have got something by then.
+async fn within<T>(
+    timeout: Duration,
+    written: impl Fn() -> bool,
+    call: impl Future<Output = Result<T, CallError>>,
+) -> Result<T, CallError> {
+    if let Ok(result) = tokio::time::timeout(timeout, call).await {
+        return result;
+    }
+    let maybe_sent = written();
+    let what = if maybe_sent { "no complete reply" } else { "nothing could be sent" };
+    let message = format!("{what} within {:?}", kube::core::Duration::from(timeout));
+    Err(CallError { code: "Timeout", message, maybe_sent })
 }
 
 fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
@@ -200,56 +264,6 @@ fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     }
     let date = jiff::fmt::rfc2822::parse(value).ok()?.timestamp();
     Some(Duration::try_from(date.duration_since(now)).unwrap_or(Duration::ZERO))
-}
-
-/// Finds the cause of a failure. The URL is never part of the text.
-fn classify(error: &reqwest::Error) -> CallError {
-    let mut source: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(error);
-    let mut found: Option<(&'static str, String)> = None;
-    while let Some(cause) = source {
-        let io = cause.downcast_ref::<std::io::Error>();
-        if let Some(refused) = cause.downcast_ref::<Refused>() {
-            return CallError { code: "AddressRefused", message: refused.to_string(), maybe_sent: false };
-        }
-        if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
-            found = Some(("TlsError", format!("the TLS connection failed: {tls}")));
-        } else if let Some(io) = io.filter(|_| found.is_none()) {
-            found = io_cause(io.kind());
-        }
-        // What an I/O error wraps, such as a TLS error or another I/O error, is not its source but stands in its place.
-        source = match io.and_then(std::io::Error::get_ref) {
-            Some(inner) => Some(inner),
-            None => cause.source(),
-        };
-    }
-    let before = error.is_connect() || error.is_builder();
-    let (code, message) = found.unwrap_or_else(|| {
-        if error.is_timeout() {
-            ("Timeout", "no connection in time".to_owned())
-        } else if before && error.is_dns() {
-            ("NameNotResolved", "the host's name cannot be resolved".to_owned())
-        } else if before {
-            ("ConnectionFailed", "no connection".to_owned())
-        } else {
-            ("ConnectionReset", "the connection ended before a complete reply".to_owned())
-        }
-    });
-    CallError { code, message, maybe_sent: !before }
-}
-
-fn io_cause(kind: std::io::ErrorKind) -> Option<(&'static str, String)> {
-    use std::io::ErrorKind;
-    match kind {
-        ErrorKind::ConnectionRefused => Some(("ConnectionRefused", "nobody listens at the address".to_owned())),
-        ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof => {
-            Some(("ConnectionReset", "the connection was reset".to_owned()))
-        }
-        ErrorKind::TimedOut => Some(("Timeout", "no connection in time".to_owned())),
-        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => {
-            Some(("Unreachable", "there is no route to the address".to_owned()))
-        }
-        _ => None,
-    }
 }
 
 #[cfg(test)]

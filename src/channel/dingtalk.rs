@@ -1,16 +1,15 @@
 //! DingTalk custom robots ("Custom robot access" in the DingTalk manual), security setting "sign".
 
 mod payload;
-mod reply;
-mod sign;
+pub(super) mod reply;
+pub(super) mod sign;
 
 use std::time::Duration;
 
-use http::{HeaderValue, Method, header};
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
-use super::{Channel, Envelope, Limits, Outcome, Outgoing, Rate, Reply, Request, receiver};
+use super::{Channel, Envelope, Limits, Outcome, Outgoing, Rate, Reply, receiver, robot};
 use crate::api::event_target::{DingTalkFormat, DingTalkMention};
 
 /// Beyond it, a robot is blocked for ten minutes.
@@ -38,7 +37,7 @@ impl DingTalk {
 
 impl std::fmt::Debug for DingTalk {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("DingTalk").field("host", &self.webhook.host_str()).finish_non_exhaustive()
+        robot::debug("DingTalk", &self.webhook, f)
     }
 }
 
@@ -65,10 +64,7 @@ impl Channel for DingTalk {
 
     fn request(&self, envelope: &Envelope<'_>) -> Outgoing {
         let body = payload::message(envelope, self.format, &self.mention);
-        let url = sign::signed(&self.webhook, self.signing_key.expose_secret(), envelope.now);
-        let content_type = HeaderValue::from_static("application/json; charset=utf-8");
-        let headers = vec![(header::CONTENT_TYPE, content_type)];
-        Outgoing::Http(Request { method: Method::POST, url, headers, body })
+        robot::post(sign::signed(&self.webhook, self.signing_key.expose_secret(), envelope.now), &body)
     }
 
     fn probe(&self, envelope: &Envelope<'_>) -> Option<Outgoing> {
@@ -76,12 +72,12 @@ impl Channel for DingTalk {
     }
 
     fn verdict(&self, reply: &Reply) -> Outcome {
-        reply::verdict(reply)
+        reply::VERDICTS.of(reply)
     }
 
     fn secrets(&self) -> Vec<SecretString> {
         let mut secrets = vec![self.signing_key.clone()];
-        secrets.extend(self.webhook.query_pairs().map(|(_, value)| SecretString::from(value.into_owned())));
+        secrets.extend(robot::query_secrets(&self.webhook));
         secrets
     }
 }

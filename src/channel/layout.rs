@@ -17,7 +17,9 @@ pub trait Markup {
     fn item(&self, item: &Item) -> String;
     /// A link.
     fn link(&self, link: &Link) -> String;
-    /// A team's own text, which is in the channel's form already.
+    /// A value of the event inside a team's own text.
+    fn value(&self, value: &str) -> String;
+    /// A team's own text, which is in the channel's form already, its values escaped.
     fn own(&self, text: &str) -> String {
         text.to_owned()
     }
@@ -77,7 +79,10 @@ pub fn lay_out(message: &Message, markup: &dyn Markup, tail: &str, room: Room) -
                 page.add_shortened(&fact.value, usize::MAX, &|value| markup.fact(fact.label, value));
             }
         }
-        Body::Text(text) => page.add_shortened(text, usize::MAX, &|text| markup.own(text)),
+        Body::Text(text) => {
+            let text = text.with(|value| markup.value(value));
+            page.add_shortened(&text, usize::MAX, &|text| markup.own(text));
+        }
         Body::Digest(digest) => page.add_digest(digest, markup),
     }
     page.most = room.most;
@@ -170,6 +175,9 @@ mod tests {
         fn item(&self, item: &Item) -> String {
             format!("{} {}", item.time, item.title)
         }
+        fn value(&self, value: &str) -> String {
+            value.to_owned()
+        }
         fn link(&self, link: &Link) -> String {
             format!("{} {}", link.label, link.url)
         }
@@ -194,7 +202,7 @@ mod tests {
     fn any_text_fits_any_room_and_keeps_its_tail() {
         for value in ["训练".repeat(900), "🚀".repeat(900), "\"\\\u{1}".repeat(900), "x".repeat(9000)] {
             for most in [200, 201, 202, 203, 512, 2048] {
-                for body in [facts(&[&value, "short"]), Body::Text(value.clone())] {
+                for body in [facts(&[&value, "short"]), Body::Text(value.clone().into())] {
                     for room in [Room::bytes(most, "\n\n"), Room::json(most, "\n\n")] {
                         let text = lay_out(&message(body.clone()), &Plain, "@li", room);
                         assert!((room.measure)(&text) <= most, "{} of {most}", (room.measure)(&text));

@@ -223,7 +223,17 @@ pub fn resolve(spec: &EventTargetSpec, around: &Surroundings<'_>) -> Result<Reso
     if count != 1 {
         return Err(TargetError::Channels(count));
     }
-    let EventTargetSpec { ding_talk, we_com, lark, http, contacts, suspend: _, template: _, delivery: _ } = spec;
+    let EventTargetSpec {
+        ding_talk,
+        we_com,
+        lark,
+        http,
+        contacts,
+        suspend: _,
+        shared_with: _,
+        template: _,
+        delivery: _,
+    } = spec;
     if let Some(spec) = ding_talk {
         robot::dingtalk(spec, around).map(ResolvedTarget::single)
     } else if let Some(spec) = we_com {

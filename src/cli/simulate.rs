@@ -1,11 +1,9 @@
 //! `pai-notification simulate`: which Notices objects in files would make, and the exact requests that would be sent.
 //!
-//! Needs no cluster. What the operator decides is decided by the operator's own code; only what the API server and
-//! the controller would bring (which workspaces are in force, which targets are resolved) is made up from the files.
-//! From [`read`] (files to documents) over [`input`] (documents to objects) and [`force`] (what is in force) to
-//! [`simulation`] and its [`report`].
+//! Needs no cluster. What the operator decides is decided by the operator's own code, be it what is in force
+//! ([`crate::controller::offline`]), what is notified or what is sent; only what an API server would bring is made up.
+//! From [`read`] (files to documents) over [`input`] (documents to objects) to [`simulation`] and its [`report`].
 
-mod force;
 mod input;
 mod problem;
 mod read;

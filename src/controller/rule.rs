@@ -49,10 +49,14 @@ impl Cache {
 }
 
 fn compile_all(rule: &NoticeRule) -> Compiled {
-    let compiled = compile::compile(&rule.spec).map_err(|error| (error.reason(), error.to_string()))?;
+    let compiled = compile::compile(&rule.spec).map_err(|error| (error.reason(), error.to_string()));
     let template = rule.spec.template.as_ref().map(template::compile).transpose();
-    let template = template.map_err(|error| (error.reason(), format!("spec.{error}")))?;
-    Ok((compiled, template.map(Arc::new)))
+    let template = template.map_err(|error| (error.reason(), format!("spec.{error}")));
+    match (compiled, template) {
+        (Ok(compiled), Ok(template)) => Ok((compiled, template.map(Arc::new))),
+        (Err((reason, source)), Err((_, template))) => Err((reason, format!("{source}; {template}"))),
+        (Err(error), Ok(_)) | (Ok(_), Err(error)) => Err(error),
+    }
 }
 
 /// A rule, judged.
@@ -144,13 +148,14 @@ fn judge_targets(
     targets: &HashMap<TargetKey, TargetVerdict>,
     limit: i32,
 ) -> (Vec<RuleTargetStatus>, i32) {
-    let find = |name: &str| targets.get(&TargetKey { namespace: namespace.to_owned(), name: name.to_owned() });
-    let claims: Vec<Claim<'_>> = rule
-        .spec
-        .targets
-        .iter()
-        .map(|target| Claim { name: &target.name, units: find(&target.name).map(TargetVerdict::units) })
-        .collect();
+    let find = |name: &str| {
+        let found = targets.get(&TargetKey::named(namespace, name))?;
+        let shared = &found.object.spec.shared_with;
+        (found.key.namespace == namespace || shared.iter().any(|with| with == namespace)).then_some(found)
+    };
+    let names: Vec<String> = rule.spec.targets.iter().map(|target| target.seen_from(namespace)).collect();
+    let claims: Vec<Claim<'_>> =
+        names.iter().map(|name| Claim { name, units: find(name).map(TargetVerdict::units) }).collect();
     let (fits, used) = quota::assign(&claims, limit);
     let status = |(claim, fit): (&Claim<'_>, Fit)| {
         let (state, reason) = match (fit, find(claim.name)) {
@@ -210,7 +215,8 @@ fn judge_ready(
     let (missing, not_ready) = (names(TargetState::NotFound), names(TargetState::NotReady));
     let mut troubles = Vec::new();
     if !missing.is_empty() {
-        troubles.push(format!("there is no EventTarget {missing} in namespace {namespace}"));
+        let shared = if missing.contains('/') { ", or none is shared with it by spec.sharedWith" } else { "" };
+        troubles.push(format!("there is no EventTarget {missing} in namespace {namespace}{shared}"));
     }
     if !not_ready.is_empty() {
         troubles.push(format!("EventTarget {not_ready} is not ready, see its conditions"));

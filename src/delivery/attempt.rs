@@ -86,7 +86,9 @@ fn compose(
     texts: &Texts,
 ) -> Message {
     let key = &recipient.target;
-    let rules = newest.spec.deliveries.iter().find(|delivery| delivery.target == key.name);
+    let own = newest.metadata.namespace.as_deref().unwrap_or_default();
+    let named = key.seen_from(own);
+    let rules = newest.spec.deliveries.iter().find(|delivery| delivery.target == named);
     let rules: &[String] = rules.map(|delivery| delivery.rules.as_slice()).unwrap_or_default();
     let WorkspacePolicy { workspace: name, namespace, locale, rules: _ } = workspace;
     let console = texts.consoles.get(namespace);
@@ -95,7 +97,7 @@ fn compose(
         let events: Vec<&Event> = notices.iter().map(|notice| &notice.spec.event).collect();
         return message::digest(&origin, &events);
     }
-    let of_rule = |rule: &String| texts.rules.get(&(key.namespace.clone(), rule.clone()));
+    let of_rule = |rule: &String| texts.rules.get(&(own.to_owned(), rule.clone()));
     let template: Option<&CompiledTemplate> =
         rules.iter().find_map(of_rule).or(target.template.as_ref()).map(Arc::as_ref);
     message::compose(&origin, &newest.spec.event, template)

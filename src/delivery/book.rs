@@ -182,13 +182,14 @@ impl Book {
     /// Finished Notices with a failed delivery to a target, recorded after `since`.
     #[must_use]
     pub fn failed_at(&self, target: &TargetKey, since: Timestamp) -> Vec<NoticeKey> {
-        let failed = |entry: &Entry| {
-            entry.status.deliveries.iter().any(|d| d.state == DeliveryState::Failed && d.target == target.name)
+        let failed = |key: &NoticeKey, entry: &Entry| {
+            let named = target.seen_from(&key.namespace);
+            entry.status.deliveries.iter().any(|d| d.state == DeliveryState::Failed && d.target == named)
         };
         let mut keys: Vec<_> = self
             .notices
             .iter()
-            .filter(|(key, entry)| key.namespace == target.namespace && entry.created >= since && failed(entry))
+            .filter(|(key, entry)| entry.created >= since && failed(key, entry))
             .map(|(key, entry)| (entry.time, key.clone()))
             .collect();
         keys.sort();
@@ -242,7 +243,7 @@ impl Entry {
                     });
                 }
             }
-            let target = TargetKey { namespace: key.namespace.clone(), name: delivery.target.clone() };
+            let target = TargetKey::named(&key.namespace, &delivery.target);
             let target = summary.targets.entry(target).or_default();
             for state in &states {
                 target.deliveries.add(*state);

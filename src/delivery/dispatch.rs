@@ -99,7 +99,7 @@ enum Report {
 enum Why {
     /// Somebody asked for it by the annotation, which has this value.
     Redeliver(String),
-    /// This target, by its name, was edited; others are left alone.
+    /// This target, as the Notice names it, was edited; others are left alone.
     Mended(String),
 }
 

@@ -19,6 +19,21 @@ pub struct TargetKey {
     pub name: String,
 }
 
+impl TargetKey {
+    /// The target that a Notice of `namespace` names: `<name>`, or `<namespace>/<name>` if it is shared from another.
+    #[must_use]
+    pub fn named(namespace: &str, reference: &str) -> Self {
+        let (namespace, name) = reference.split_once('/').unwrap_or((namespace, reference));
+        Self { namespace: namespace.to_owned(), name: name.to_owned() }
+    }
+
+    /// How a Notice of `namespace` names it.
+    #[must_use]
+    pub fn seen_from(&self, namespace: &str) -> String {
+        if self.namespace == namespace { self.name.clone() } else { self.to_string() }
+    }
+}
+
 impl std::fmt::Display for TargetKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}/{}", self.namespace, self.name)

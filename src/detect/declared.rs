@@ -166,9 +166,9 @@ impl Kind {
         if self.body.rules.iter().any(tells) { Cause::Deadline } else { Cause::Other }
     }
 
-    /// Takes out of the object what nothing here ever looks at. Most of a spec is that.
+    /// Takes out of the object what nothing here ever looks at: most of a spec, and most annotations.
     pub fn trim(&self, object: &mut Object) {
-        self.body.keep.trim(&mut object.spec, &mut object.status);
+        self.body.keep.trim(object);
     }
 
     /// The object as the subject of an event.
@@ -212,6 +212,10 @@ impl Kind {
         let Findings { found, problems } = Run::new(&self.body, object, below).detect(presence);
         let role = Role::Job(source);
         let told = |found: Detected| {
+            // Tasks are those of a pipeline; as anything else, it is one thing.
+            if source != own && found.data.contains_key("task") {
+                return None;
+            }
             let transition = if source == own { Some(found.transition) } else { role.tells(found.transition) }?;
             let is_event = !EventType::of(source, transition, Cause::Other).is_empty();
             is_event.then_some(Detected { transition, ..found })

@@ -113,6 +113,14 @@ impl Labels {
         self.0.iter().find(|(name, _)| &**name == key).map(|(_, value)| &**value)
     }
 
+    /// Drops the labels that are not wanted.
+    pub fn retain(&mut self, wanted: impl Fn(&str) -> bool) {
+        if self.0.iter().any(|(key, _)| !wanted(key)) {
+            let all = std::mem::take(&mut self.0);
+            self.0 = all.into_iter().filter(|(key, _)| wanted(key)).collect();
+        }
+    }
+
     /// The labels as an event states them.
     #[must_use]
     pub fn to_map(&self) -> BTreeMap<String, String> {

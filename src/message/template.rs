@@ -11,6 +11,7 @@ use minijinja::{Environment, ErrorKind, UndefinedBehavior};
 use serde_json::{Map, Value, json};
 
 use super::Origin;
+use super::own::{self, OwnText};
 use crate::api::condition::Reason;
 use crate::api::event_target::MessageTemplate;
 use crate::lifecycle::Event;
@@ -126,6 +127,16 @@ pub fn compile(template: &MessageTemplate) -> Result<CompiledTemplate, TemplateE
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_fuel(Some(FUEL));
+    // What is safe was made fit by the template itself, as by `tojson`.
+    environment.set_formatter(|out, state, value| {
+        if value.is_safe() {
+            return minijinja::escape_formatter(out, state, value);
+        }
+        if value.is_undefined() {
+            return Err(minijinja::Error::from(ErrorKind::UndefinedError));
+        }
+        out.write_str(&own::marked(&value.to_string())).map_err(minijinja::Error::from)
+    });
     let MessageTemplate { title, body } = template.clone();
     for (part, source) in [("title", &title), ("body", &body)] {
         if let Some(source) = source {
@@ -192,16 +203,21 @@ impl CompiledTemplate {
     ///
     /// # Errors
     /// [`TemplateError`] if it fails on this event.
-    pub fn render(&self, view: &View<'_>) -> Result<(Option<String>, Option<String>), TemplateError> {
+    pub fn render(&self, view: &View<'_>) -> Result<(Option<String>, Option<OwnText>), TemplateError> {
         let context = minijinja::Value::from(Serde(context(view)));
         let render = |part: &'static str, source: &Option<String>| {
             let Some(source) = source else { return Ok(None) };
             let rendered = self.environment.render_str(source, context.clone()).map_err(|error| {
                 TemplateError::Render { part, line: error.line().unwrap_or(1), message: describe(&error) }
             })?;
-            if rendered.len() > LONGEST { Err(TemplateError::TooLong { part }) } else { Ok(Some(rendered)) }
+            if rendered.len() > LONGEST {
+                Err(TemplateError::TooLong { part })
+            } else {
+                Ok(Some(OwnText::rendered(&rendered)))
+            }
         };
-        let title = render("title", &self.title)?.map(|title| title.split_whitespace().collect::<Vec<_>>().join(" "));
+        let title = render("title", &self.title)?;
+        let title = title.map(|title| title.raw().split_whitespace().collect::<Vec<_>>().join(" "));
         Ok((title, render("body", &self.body)?))
     }
 }
@@ -249,7 +265,7 @@ mod tests {
         let rules = ["r".to_owned()];
         let origin = Origin { workspace: "w", namespace: "n", locale: Locale::En, rules: &rules, console: None };
         let view = View { origin: &origin, event: &event(), title: "Job nightly failed" };
-        Ok(compile(&template(body))?.render(&view)?.1.unwrap_or_default())
+        Ok(compile(&template(body))?.render(&view)?.1.map(|text| text.raw()).unwrap_or_default())
     }
 
     #[test]
@@ -274,6 +290,20 @@ mod tests {
             let error = compile(&template(body)).unwrap_err().to_string();
             assert!(error.starts_with(expected), "{body:?}: {error}");
         }
+    }
+
+    #[test]
+    fn a_value_keeps_apart_from_the_text_but_json_stays_json() {
+        let shown = |body: &str| {
+            let rules = ["r*".to_owned()];
+            let origin = Origin { workspace: "w", namespace: "n", locale: Locale::En, rules: &rules, console: None };
+            let view = View { origin: &origin, event: &event(), title: "t" };
+            let text = compile(&template(body)).unwrap().render(&view).unwrap().1.unwrap();
+            text.with(|value| format!("<{value}>"))
+        };
+        assert_eq!(shown("**{{ subject.name|upper }}** of {{ rules[0] }}"), "**<NIGHTLY>** of <r*>");
+        assert_eq!(shown("{% set both = subject.name ~ '!' %}{{ both }}"), "<nightly!>");
+        assert_eq!(shown("{\"name\": {{ subject.name|tojson }}}"), "{\"name\": \"nightly\"}");
     }
 
     #[test]

@@ -18,7 +18,27 @@ async fn the_api_server_refuses_what_one_object_can_decide() {
     let target = |spec: serde_json::Value| object("EventTarget", namespace, "t", spec);
     let source = json!([{"type": "DLCJob"}]);
     let to = json!([{"name": "t"}]);
+    let person = |more: serde_json::Value| {
+        let mut person = json!({"name": "oncall"});
+        person.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        target(json!({"contacts": [person]}))
+    };
+    let gateway = |name: &str| object("Workspace", None, "refused", json!({"messageSettings": {name: {}}}));
     let table = [
+        (person(json!({"phone": "+8613900000000", "methods": []})), "methods"),
+        (person(json!({"phone": "+8613900000000", "methods": ["Fax"]})), "Fax"),
+        (person(json!({"email": "a@example.com", "methods": ["VoiceCall"]})), "need a phone"),
+        (person(json!({"phone": "+8613900000000", "methods": ["Email"]})), "needs an email"),
+        (person(json!({"phone": "call me", "methods": ["TextMessage"]})), "such as +8613900000000"),
+        (person(json!({"email": "not an address", "methods": ["Email"]})), "such as li@example.com"),
+        (person(json!({"email": "a@example.com", "methods": ["Email", "Email"]})), "can stand once"),
+        (target(json!({"contacts": []})), "contacts"),
+        (target(json!({"lark": {"webhook": {"url": "ftp://a.example"}}})), "must start with http:// or https://"),
+        (target(json!({"weCom": {"webhook": {"url": "https://a.example"}}, "http": http})), "exactly one channel"),
+        (target(json!({"http": {"webhook": {"url": "https://a.example"}, "body": "Xml"}})), "Xml"),
+        (gateway("textMessage"), "exactly one gateway"),
+        (gateway("email"), "smtp"),
+        (object("Workspace", None, "refused", json!({"consoleUrl": "javascript:alert(1)"})), "must start with http"),
         (target(json!({})), "exactly one channel is needed"),
         (target(json!({"dingTalk": ding, "http": http})), "exactly one channel is needed"),
         (target(json!({"http": {"webhook": {"url": "a.example/x"}}})), "must start with http:// or https://"),

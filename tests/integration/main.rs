@@ -36,6 +36,7 @@ mod methods;
 mod registry;
 mod scene;
 mod secrecy;
+mod shared;
 mod since;
 mod verdicts;
 mod workspace;

@@ -1,16 +1,21 @@
 //! Against real sockets that misbehave.
 
 use std::net::SocketAddr;
+use std::sync::Mutex;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 
+mod consent;
+mod proxy;
+mod secured;
+
 fn client(allow: bool) -> Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let allow = if allow { vec!["127.0.0.0/8".parse().unwrap()] } else { Vec::new() };
-    Client::new(AddressPolicy { allow, deny: Vec::new() }).unwrap()
+    Client::with(AddressPolicy { allow, deny: Vec::new() }, Proxies::none()).unwrap()
 }
 
 fn request(url: &str) -> Outgoing {
@@ -19,6 +24,8 @@ fn request(url: &str) -> Outgoing {
         url: Url::parse(url).unwrap(),
         headers: Vec::new(),
         body: b"{}".to_vec(),
+        tls: None,
+        handshake: None,
     })
 }
 
@@ -38,6 +45,58 @@ where
         behave(stream).await;
     });
     address
+}
+
+/// Answers each connection's first request (or never, for `None`), closes it, and remembers what it was asked.
+struct Receiver {
+    address: SocketAddr,
+    seen: Arc<Mutex<Vec<String>>>,
+}
+
+impl Receiver {
+    async fn start(answer: impl Fn(&str) -> Option<&'static str> + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let seeing = seen.clone();
+        #[expect(clippy::disallowed_methods, reason = "a test")]
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let head = head(&mut stream).await;
+                seeing.lock().unwrap().push(head.clone());
+                match answer(&head) {
+                    Some(answer) => stream.write_all(answer.as_bytes()).await.unwrap(),
+                    None => drop(stream.read_u8().await),
+                }
+            }
+        });
+        Self { address, seen }
+    }
+
+    fn seen(&self) -> Vec<String> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    /// The first line of each request.
+    fn lines(&self) -> Vec<String> {
+        self.seen().iter().filter_map(|head| head.lines().next().map(ToOwned::to_owned)).collect()
+    }
+}
+
+/// A request's line and headers; its body is read, too, if it is `{}`.
+async fn head<S: tokio::io::AsyncRead + Unpin>(stream: &mut S) -> String {
+    let mut read = Vec::new();
+    let mut byte = [0];
+    while !read.ends_with(b"\r\n\r\n") && stream.read_exact(&mut byte).await.is_ok() {
+        read.extend(byte);
+    }
+    let head = String::from_utf8_lossy(&read).into_owned();
+    if head.starts_with("POST") {
+        let mut body = [0; 2];
+        let _ = stream.read_exact(&mut body).await;
+    }
+    head
 }
 
 async fn call(address: SocketAddr, timeout: Duration) -> Result<Reply, CallError> {
@@ -99,6 +158,85 @@ async fn a_receiver_that_never_answers_or_resets_may_have_shown_the_message() {
     let reset = server(async |stream| drop(stream)).await;
     let error = call(reset, PLENTY).await.unwrap_err();
     assert_eq!((error.code, error.maybe_sent), ("ConnectionReset", true));
+}
+
+#[tokio::test]
+async fn a_request_that_got_no_connection_was_not_sent_however_the_time_ran_out() {
+    // Nobody answers the TLS handshake: the connection is there, but not for the request.
+    let silent = async || {
+        server(async |stream| {
+            tokio::time::sleep(Duration::from_mins(1)).await;
+            drop(stream);
+        })
+        .await
+    };
+    let url = format!("https://{}/t0ken", silent().await);
+    let call = client(true).send(request(&url), Duration::from_millis(200), Timestamp::UNIX_EPOCH).await;
+    let error = call.unwrap_err();
+    assert_eq!((error.code, error.maybe_sent), ("Timeout", false), "{error}");
+    assert!(error.message.contains("200ms") || error.message.contains("0.2"), "{error}");
+
+    // The time for a connection is less than that of the attempt.
+    tokio::time::pause();
+    let url = format!("https://{}/t0ken", silent().await);
+    let call = client(true).send(request(&url), Duration::from_secs(30), Timestamp::UNIX_EPOCH).await;
+    let error = call.unwrap_err();
+    assert_eq!((error.code, error.maybe_sent), ("Timeout", false), "{error}");
+    assert!(error.message.contains("no connection"), "{error}");
+}
+
+#[tokio::test]
+async fn an_empty_body_counts_as_sent_when_in_doubt() {
+    let address = server(async |stream| drop(stream)).await;
+    let Outgoing::Http(mut request) = request(&format!("http://{address}/")) else { panic!() };
+    request.body.clear();
+    let error = client(true).send(Outgoing::Http(request), PLENTY, Timestamp::UNIX_EPOCH).await.unwrap_err();
+    assert_eq!((error.code, error.maybe_sent), ("ConnectionReset", true));
+}
+
+#[tokio::test]
+async fn an_empty_body_was_not_sent_where_there_was_no_connection() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let closed = listener.local_addr().unwrap();
+    drop(listener);
+    let plain = server(async |mut stream| {
+        let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+    })
+    .await;
+    for (url, allow, code) in [
+        ("http://nobody.invalid/".to_owned(), true, "NameNotResolved"),
+        (format!("http://{closed}/"), true, "ConnectionRefused"),
+        (format!("https://{plain}/"), true, "TlsError"),
+        ("http://localhost:9/".to_owned(), false, "AddressRefused"),
+    ] {
+        let Outgoing::Http(mut request) = request(&url) else { panic!() };
+        request.body.clear();
+        let call = client(allow).send(Outgoing::Http(request), PLENTY, Timestamp::UNIX_EPOCH).await;
+        let error = call.unwrap_err();
+        assert_eq!((error.code, error.maybe_sent), (code, false), "{url}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_nobody_has_is_not_resolved() {
+    let call = client(true).send(request("http://nobody.invalid/t0ken"), PLENTY, Timestamp::UNIX_EPOCH).await;
+    let error = call.unwrap_err();
+    assert_eq!((error.code, error.maybe_sent), ("NameNotResolved", false), "{error}");
+    assert!(!error.message.contains("t0ken"));
+}
+
+#[tokio::test]
+async fn a_kept_connection_that_was_closed_meanwhile_is_made_anew() {
+    let receiver = Receiver::start(|_| Some("HTTP/1.1 204 X\r\n\r\n")).await;
+    let client = client(true);
+    for _ in 0..3 {
+        let url = format!("http://{}/", receiver.address);
+        let reply = client.send(request(&url), PLENTY, Timestamp::UNIX_EPOCH).await.unwrap();
+        assert_eq!(reply.status, 204);
+    }
+    assert_eq!(receiver.lines(), ["POST / HTTP/1.1"; 3]);
+    let head = receiver.seen().remove(0).to_ascii_lowercase();
+    assert!(head.contains("\r\ncontent-length: 2\r\n") && !head.contains("transfer-encoding"), "{head}");
 }
 
 #[tokio::test]

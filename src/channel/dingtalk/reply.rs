@@ -1,43 +1,30 @@
 //! The verdict: `errcode` in the body, never the HTTP status ("Custom robot access", error codes).
 
-use serde_json::Value;
+use crate::channel::robot::Meaning::{Delivered, Permanent, Throttled, Transient};
+use crate::channel::robot::Verdicts;
 
-use crate::channel::{Outcome, Reply};
-
-/// What a robot's reply means.
-pub(super) fn verdict(reply: &Reply) -> Outcome {
-    let body: Value = serde_json::from_slice(&reply.body).unwrap_or(Value::Null);
-    let code = match body.get("errcode") {
-        Some(Value::Number(code)) => code.as_i64(),
-        Some(Value::String(code)) => code.trim().parse().ok(),
-        _ => None,
-    };
-    let message = body.get("errmsg").and_then(Value::as_str).unwrap_or_default().to_owned();
-    match code {
-        Some(code) => by_code(code, message),
-        None => without_code(reply),
-    }
-}
-
-fn by_code(code: i64, message: String) -> Outcome {
-    let text = code.to_string();
-    match code {
-        0 => Outcome::Delivered { code: text },
-        // The robot is blocked for as long as the manual says, whatever a gateway's Retry-After may.
-        130_101 | 410_100 | 90_030 => Outcome::Throttled { code: text, message, retry_after: None },
-        -1 => Outcome::Transient { code: text, message },
-        _ => Outcome::Permanent { code: text, message },
-    }
-}
-
-/// No verdict in the body: the status can only say that it was not delivered.
-fn without_code(reply: &Reply) -> Outcome {
-    let status = reply.status.to_string();
-    let message = format!("HTTP {status} with a body that holds no errcode");
-    match reply.status {
-        200..=299 => Outcome::Transient { code: "BodyNotUnderstood".to_owned(), message },
-        429 => Outcome::Throttled { code: status, message, retry_after: reply.retry_after },
-        500.. => Outcome::Transient { code: status, message },
-        _ => Outcome::Permanent { code: status, message },
-    }
-}
+/// What `errcode` means. Newer gateways word one number in several ways, so that the words are never read.
+pub(in crate::channel) const VERDICTS: Verdicts = Verdicts {
+    fields: &[("errcode", "errmsg")],
+    codes: &[
+        (0, Delivered, ""),
+        (-1, Transient, "the system is busy"),
+        (40_035, Permanent, "a parameter is missing"),
+        (90_030, Throttled, "too many calls of this webhook"),
+        (130_101, Throttled, "more than 20 messages in a minute; the robot is blocked for 10 minutes"),
+        (300_001, Permanent, "there is no such access_token"),
+        (300_005, Permanent, "there is no such access_token"),
+        (310_000, Permanent, "the security settings refuse it: keyword, signature, time or caller's address"),
+        (400_013, Permanent, "the group was dissolved"),
+        (400_101, Permanent, "there is no such access_token"),
+        (400_102, Permanent, "the robot is disabled"),
+        (400_105, Permanent, "the message type is not supported"),
+        (400_106, Permanent, "the robot is not in the group"),
+        (410_100, Throttled, "too many messages"),
+        (430_101, Permanent, "a link is held to be unsafe"),
+        (430_102, Permanent, "the text is held to be unsafe"),
+        (430_103, Permanent, "an image is held to be unsafe"),
+        (430_104, Permanent, "the content is held to be unsafe"),
+        (460_101, Permanent, "the message is longer than 20000 bytes"),
+    ],
+};

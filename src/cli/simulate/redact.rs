@@ -30,28 +30,29 @@ pub(super) fn shown(outgoing: Outgoing, secrets: &[SecretString], secrecy: Secre
     }
 }
 
-/// A mail as it goes to its server, which asks for nothing that is secret but the login.
+/// A mail with its two parts as people read them: on the wire, they are encoded.
 fn shown_mail(mail: &Mail, secrets: &[SecretString], secrecy: Secrecy) -> ShownRequest {
     let hidden = match secrecy {
         Secrecy::Hide => Hidden::new(secrets),
         Secrecy::Reveal => Hidden::default(),
     };
-    let text = String::from_utf8_lossy(&mail.message.formatted()).replace("\r\n", "\n");
-    let (head, body) = text.split_once("\n\n").unwrap_or((&text, ""));
-    // A header that is folded goes on in the next line.
-    let head = head.replace("\n ", " ").replace("\n\t", " ");
-    let headers = head.lines().filter_map(|line| line.split_once(": "));
+    let Mail { server, from, to, headers, text, html } = mail;
+    let mut shown: BTreeMap<String, String> =
+        headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), hidden.cut_out(value))).collect();
+    shown.insert("from".to_owned(), from.to_string());
+    shown.insert("to".to_owned(), to.to_string());
+    shown.insert("content-type".to_owned(), "multipart/alternative: text/plain, then text/html".to_owned());
     ShownRequest {
         method: "SMTP".to_owned(),
-        url: mail.server.to_string(),
-        headers: headers.map(|(name, value)| (name.to_ascii_lowercase(), hidden.cut_out(value))).collect(),
-        body: hidden.cut_out(body),
+        url: server.to_string(),
+        headers: shown,
+        body: hidden.cut_out(&format!("{text}\n\n{html}")),
     }
 }
 
 fn shown_request(request: Request, secrets: &[SecretString], secrecy: Secrecy) -> ShownRequest {
     let headers = request.header_map();
-    let Request { method, mut url, headers: _, body } = request;
+    let Request { method, mut url, headers: _, body, tls: _, handshake: _ } = request;
     // Never sent.
     url.set_fragment(None);
     let hidden = match secrecy {
@@ -160,6 +161,8 @@ mod tests {
                 (HeaderName::from_static("x-team"), HeaderValue::from_static("vision")),
             ],
             body: body.as_bytes().to_vec(),
+            tls: None,
+            handshake: None,
         })
     }
 

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 
-use super::force::{self, InForce, Objects};
 use super::input::{Input, Workload};
 use super::problem::Problem;
 use super::redact::{self, Secrecy};
 use super::report::{Report, ShownRequest, SimulatedDelivery, SimulatedNotice};
 use crate::api::Notice;
 use crate::channel::Leg;
+use crate::controller::offline::{self, InForce, Objects};
 use crate::delivery::attempt::Attempt;
 use crate::delivery::targets::{Recipient, TargetKey, TargetState};
 use crate::outbox::draft::{Draft, draft};
@@ -50,7 +50,8 @@ impl Moment {
 /// Simulates that the operator, just started, sees all of these objects at a moment.
 pub(super) fn simulate(input: Input, moment: Moment, secrecy: Secrecy) -> Report {
     let Input { workspaces, targets, rules, secrets, workloads, mut problems } = input;
-    let in_force = force::judge(Objects { workspaces, targets, rules, secrets }, &mut problems);
+    let in_force = offline::judge(Objects { workspaces, targets, rules, secrets: secrets.into_texts() });
+    problems.extend(in_force.findings.iter().map(|finding| Problem::new(&finding.object, &finding.message)));
     let observations = observe(workloads, moment.time(), &mut problems);
     let mut report = Report { problems, ..Report::default() };
     for observation in observations {
@@ -151,7 +152,7 @@ fn requests(
     in_force: &InForce,
     (now, secrecy): (Timestamp, Secrecy),
 ) -> Vec<ShownRequest> {
-    let key = TargetKey { namespace: policy.namespace.clone(), name: target.to_owned() };
+    let key = TargetKey::named(&policy.namespace, target);
     let Some(target) = in_force.targets.get(&key) else { return Vec::new() };
     let TargetState::Ready(resolved) = &target.state else { return Vec::new() };
     let legs: Vec<Option<Leg>> =

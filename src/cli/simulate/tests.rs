@@ -35,6 +35,74 @@ fn a_failed_job_becomes_a_notice_with_one_request_for_dingtalk_and_one_for_http(
 }
 
 #[test]
+fn a_failed_job_becomes_exact_requests_for_every_channel_in_every_form() {
+    let all = ["channels", "team/workload.json"];
+    insta::assert_snapshot!("channels", simulate(&args(&all)).unwrap());
+    let secrets = [
+        "ding-token-1",
+        "SEC0123456789",
+        "wecom-key-1",
+        "lark-token-1",
+        "lark-signing-key-1",
+        "hook-token-1",
+        "bearer-token-1",
+        "header-token-1",
+        "basic-user-1",
+        "basic-password-1",
+        "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8",
+        "mail-user-1",
+        "mail-password-1",
+        "access-key-id-1",
+        "access-key-secret-1",
+        "security-token-1",
+    ];
+    for output in [Output::Json, Output::Text] {
+        let hidden = simulate(&SimulateArgs { output, ..args(&all) }).unwrap();
+        for secret in secrets {
+            assert!(!hidden.contains(secret), "{secret}");
+        }
+        // Who is called and written to is what a user wants to check.
+        for who in ["13900000000", "zhangsan", "ou_0123456789abcdef", "oncall@example.com"] {
+            assert!(hidden.contains(who), "{who}");
+        }
+        let revealed = simulate(&SimulateArgs { output, reveal: true, ..args(&all) }).unwrap();
+        for token in ["ding-token-1", "wecom-key-1", "lark-token-1", "hook-token-1", "access-key-id-1"] {
+            assert!(revealed.contains(token) && !revealed.contains("***"), "{token}");
+        }
+    }
+}
+
+#[test]
+fn a_contact_without_its_gateway_and_a_workspace_not_in_force_are_problems_in_the_words_of_the_conditions() {
+    let policy = |workspace: &str| {
+        report_on(&format!(
+            "{{apiVersion: notification.pai.dev/v1alpha1, kind: Workspace, metadata: {{name: ml}}, spec: {{{workspace}}}}}\n\
+             ---\n{{apiVersion: notification.pai.dev/v1alpha1, kind: EventTarget, metadata: {{name: people, namespace: ml}},\n\
+             spec: {{contacts: [{{name: On-call, email: oncall@example.com, methods: [Email]}}]}}}}\n\
+             ---\n{{apiVersion: notification.pai.dev/v1alpha1, kind: NoticeRule, metadata: {{name: all, namespace: ml}},\n\
+             spec: {{sources: [{{type: DLCJob}}], targets: [{{name: people}}]}}}}\n"
+        ))
+    };
+    let problems = |workspace: &str| -> Vec<String> {
+        policy(workspace).problems.iter().map(|problem| format!("{}: {}", problem.object, problem.message)).collect()
+    };
+    let missing = "EventTarget ml/people: spec.contacts[0]: Email needs spec.messageSettings.email of Workspace \
+                   ml; ask its administrator to set it";
+    assert_eq!(problems("activate: true, grantAccess: true"), [missing]);
+    assert_eq!(
+        problems("activate: false, grantAccess: true, consoleUrl: 'https://c.example/{{ nope }}'")
+            .iter()
+            .map(|problem| problem.split(": there is no variable").next().unwrap_or_default())
+            .collect::<Vec<_>>(),
+        [
+            "Workspace ml: set spec.activate of Workspace ml to true",
+            "Workspace ml: messages have no link: spec.consoleUrl, line 1",
+            missing,
+        ]
+    );
+}
+
+#[test]
 fn the_order_of_the_input_does_not_matter() {
     let forth = simulate(&args(&["team/policy.yaml", "team/workload.json"])).unwrap();
     let back = simulate(&args(&["team/workload.json", "team/policy.yaml"])).unwrap();
@@ -169,7 +237,7 @@ fn the_pods_of_a_job_tell_of_its_cause_even_if_no_object_has_a_uid() {
 fn a_namespace_belongs_to_one_workspace_and_an_object_that_is_there_twice_counts_once() {
     let workspace = |name: &str| {
         format!(
-            "---\napiVersion: notification.pai.dev/v1alpha1\nkind: Workspace\nmetadata: {{name: {name}}}\nspec: {{namespace: ml}}\n"
+            "---\napiVersion: notification.pai.dev/v1alpha1\nkind: Workspace\nmetadata: {{name: {name}}}\nspec: {{namespace: ml, activate: true, grantAccess: true}}\n"
         )
     };
     let report = report_on(&[workspace("a"), workspace("b"), workspace("a")].concat());
@@ -178,7 +246,10 @@ fn a_namespace_belongs_to_one_workspace_and_an_object_that_is_there_twice_counts
         problems,
         [
             ("Workspace a", "is there more than once; the last one counts"),
-            ("Workspace b", "namespace ml belongs to Workspace a; choose another namespace"),
+            (
+                "Workspace b",
+                "namespace ml belongs to the older Workspace a; choose another namespace, or delete one of the two"
+            ),
         ]
     );
 }

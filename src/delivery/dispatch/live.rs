@@ -107,11 +107,13 @@ impl Live {
 
     /// What the last note on the delivery to a recipient says.
     pub fn message(&self, recipient: &Recipient) -> Option<String> {
-        self.status.deliveries.iter().find(|delivery| is_for(delivery, recipient))?.message.clone()
+        let namespace = self.notice.metadata.namespace.as_deref().unwrap_or_default();
+        self.status.deliveries.iter().find(|delivery| is_for(namespace, delivery, recipient))?.message.clone()
     }
 
     fn delivery_mut(&mut self, recipient: &Recipient) -> Option<&mut DeliveryStatus> {
-        self.status.deliveries.iter_mut().find(|delivery| is_for(delivery, recipient))
+        let namespace = self.notice.metadata.namespace.as_deref().unwrap_or_default();
+        self.status.deliveries.iter_mut().find(|delivery| is_for(namespace, delivery, recipient))
     }
 
     /// Targets that still wait for this Notice.
@@ -183,14 +185,14 @@ impl Live {
 
 /// Whom a delivery of a Notice in `namespace` is for.
 pub fn recipient(namespace: &str, delivery: &DeliveryStatus) -> Recipient {
-    let target = TargetKey { namespace: namespace.to_owned(), name: delivery.target.clone() };
+    let target = TargetKey::named(namespace, &delivery.target);
     let leg = delivery.contact.clone().zip(delivery.method).map(|(contact, method)| Leg { contact, method });
     Recipient { target, leg }
 }
 
-fn is_for(delivery: &DeliveryStatus, recipient: &Recipient) -> bool {
+fn is_for(namespace: &str, delivery: &DeliveryStatus, recipient: &Recipient) -> bool {
     let leg = recipient.leg.as_ref();
-    delivery.target == recipient.target.name
+    TargetKey::named(namespace, &delivery.target) == recipient.target
         && delivery.contact.as_deref() == leg.map(|leg| leg.contact.as_str())
         && delivery.method == leg.map(|leg| leg.method)
 }

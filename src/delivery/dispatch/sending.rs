@@ -15,7 +15,7 @@ use crate::delivery::budget::BudgetKey;
 use crate::delivery::lane::{Item, Lane, Next, Parcel, Rules, Step};
 use crate::delivery::metrics::AttemptLabel;
 use crate::delivery::targets::{Recipient, Target, TargetKey, TargetState};
-use crate::rules::WorkspacePolicy;
+use crate::rules::Policy;
 
 /// Longest sleep between two looks at the lanes.
 const LONGEST_SLEEP: Duration = Duration::from_hours(1);
@@ -57,8 +57,10 @@ impl Dispatcher {
     pub(super) fn run(&mut self, recipient: &Recipient) {
         self.wakes.remove(recipient);
         let Some(policy) = self.policy.clone().filter(|_| !self.stopping) else { return };
-        // While the workspace is not in force, nothing is sent, and nothing could be written.
-        let Some(workspace) = policy.namespace(&recipient.target.namespace).cloned() else { return };
+        // While the workspace is not in force, nothing is sent: whoever withdraws the grant wants no message to go out.
+        if policy.namespace(&recipient.target.namespace).is_none() {
+            return;
+        }
         let targets = self.targets.clone();
         let key = &recipient.target;
         match targets.get(key) {
@@ -69,7 +71,7 @@ impl Dispatcher {
             Some(target @ Target { state: TargetState::NotReady(why), .. }) => self.wait(recipient, target, why),
             Some(target) if self.is_gone(key, target) => self.wait(recipient, target, GONE),
             Some(target @ Target { state: TargetState::Ready(resolved), .. }) => {
-                self.send_what_may_go(recipient, target, resolved, &workspace);
+                self.send_what_may_go(recipient, target, resolved, &policy);
             }
         }
         // The lane of a target that is there is kept: it knows how the receiver fared lately.
@@ -87,7 +89,7 @@ impl Dispatcher {
         recipient: &Recipient,
         target: &Target,
         resolved: &Arc<ResolvedTarget>,
-        workspace: &WorkspacePolicy,
+        policy: &Policy,
     ) {
         let Some(channel) = resolved.channel(recipient.leg.as_ref()) else {
             self.skip(recipient, "ContactNotFound", "the target has no such contact any more");
@@ -103,7 +105,7 @@ impl Dispatcher {
             let now = self.clock.now();
             let Some(lane) = self.lanes.get_mut(recipient) else { return };
             match self.budgets.with(&budget, |budget| lane.next(now, &rules, budget)) {
-                Next::Send(parcel) => self.attempt(recipient, (target, resolved), workspace, parcel, now),
+                Next::Send(parcel) => self.attempt(recipient, (target, resolved), policy, parcel, now),
                 Next::Expired(item) => self.expire(recipient, &item, target.max_age),
                 Next::Wait(Some(at)) => {
                     self.wakes.insert(recipient.clone(), at);
@@ -118,7 +120,7 @@ impl Dispatcher {
         &mut self,
         recipient: &Recipient,
         (target, resolved): (&Target, &Arc<ResolvedTarget>),
-        workspace: &WorkspacePolicy,
+        policy: &Policy,
         mut parcel: Parcel,
         now: Timestamp,
     ) {
@@ -130,6 +132,12 @@ impl Dispatcher {
         }
         let notices: Vec<Arc<Notice>> =
             parcel.items.iter().filter_map(|item| Some(self.live.get(&item.notice)?.notice.clone())).collect();
+        let newest = parcel.items.last().map(|item| item.notice.namespace.as_str()).unwrap_or_default();
+        // The namespace of a Notice to a shared target may have lost its grant meanwhile: it goes out all the same, since
+        // it was recorded, in the words of the target's workspace.
+        let Some(workspace) = policy.namespace(newest).or_else(|| policy.namespace(&recipient.target.namespace)) else {
+            return;
+        };
         let destination = (target, resolved.clone());
         let Some(attempt) = Attempt::new(&notices, recipient.clone(), destination, workspace, &self.texts) else {
             return;

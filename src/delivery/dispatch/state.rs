@@ -162,8 +162,8 @@ impl Dispatcher {
         let since = self.clock.now().checked_sub(max_age).unwrap_or(Timestamp::MIN);
         let failed = self.book.lock().unwrap_or_else(PoisonError::into_inner).failed_at(key, since);
         tracing::info!(target = %key, failed = failed.len(), "the target has changed; what failed is tried again");
-        let why = Why::Mended(key.name.clone());
-        self.read_again(failed.into_iter().map(|notice| (notice, why.clone())).collect());
+        let why = |notice: &NoticeKey| Why::Mended(key.seen_from(&notice.namespace));
+        self.read_again(failed.into_iter().map(|notice| (notice.clone(), why(&notice))).collect());
     }
 
     fn read_again(&mut self, keys: Vec<(NoticeKey, Why)>) {
@@ -290,7 +290,7 @@ impl Dispatcher {
         let age =
             Duration::try_from(now.duration_since(notice.metadata.creation_timestamp.as_ref()?.0)).unwrap_or_default();
         let mended = |delivery: &&DeliveryStatus| {
-            let key = TargetKey { namespace: namespace.clone(), name: delivery.target.clone() };
+            let key = TargetKey::named(&namespace, &delivery.target);
             self.targets.get(&key).is_some_and(|target| {
                 matches!(target.state, TargetState::Ready(_))
                     && age < target.max_age
@@ -307,7 +307,7 @@ impl Dispatcher {
     fn live_of(&self, notice: Notice) -> Live {
         let (targets, namespace) = (self.targets.clone(), notice.metadata.namespace.clone().unwrap_or_default());
         Live::new(notice, |target| {
-            let key = TargetKey { namespace: namespace.clone(), name: target.to_owned() };
+            let key = TargetKey::named(&namespace, target);
             targets.get(&key).map(|target| target.legs.clone()).unwrap_or_default()
         })
     }

@@ -110,7 +110,7 @@ fn combine_details(mut found: Vec<Detected>, finished: bool, below: &Below<'_>) 
     if finished {
         for it in found.iter_mut().filter(|it| it.transition == Transition::Failed) {
             // A job that failed once and was started anew is no cause: the message names the one that is.
-            let culprit = lent.iter().find(|lent| lent.timed_out && it.message.contains(&*lent.name));
+            let culprit = lent.iter().find(|lent| lent.timed_out && names(&it.message, &lent.name));
             if let Some(culprit) = culprit {
                 it.cause = Cause::Deadline;
                 it.data.insert("from".to_owned(), culprit.label().into());
@@ -135,6 +135,10 @@ fn combine_details(mut found: Vec<Detected>, finished: bool, below: &Below<'_>) 
         }
     }
     found
+}
+
+fn names(message: &str, name: &str) -> bool {
+    !name.is_empty() && message.contains(name)
 }
 
 /// A subject waits once, whoever says so; the queue only knows better why.

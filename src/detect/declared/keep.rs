@@ -1,14 +1,16 @@
 //! What a kind's expressions can look at; the rest of an object need not be kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value as Json;
 
+use super::object::Object;
 use super::question::{Path, Question, Root, Since, Step};
 
-/// The parts of `spec` and `status` that are read.
+/// The annotations, and the parts of `spec` and `status`, that are read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Keep {
+    annotations: BTreeSet<String>,
     spec: Part,
     status: Part,
 }
@@ -59,15 +61,21 @@ impl Keep {
         match path.root {
             Root::Spec => self.spec.add(&path.steps),
             Root::Status => self.status.add(&path.steps),
-            // Metadata is kept as it is; an item is a part of what `forEach` goes over.
-            Root::Metadata | Root::Labels | Root::Annotations | Root::Item => {}
+            Root::Annotations => self.annotations.extend(path.steps.iter().filter_map(|step| match step {
+                Step::Field(field) => Some(field.clone()),
+                Step::Index(_) => None,
+            })),
+            // Metadata and labels are kept as they are; an item is a part of what `forEach` goes over.
+            Root::Metadata | Root::Labels | Root::Item => {}
         }
     }
 
     /// Takes out all that is not read.
-    pub(super) fn trim(&self, spec: &mut Json, status: &mut Json) {
-        self.spec.trim(spec);
-        self.status.trim(status);
+    pub(super) fn trim(&self, object: &mut Object) {
+        // An annotation may hold the whole object again.
+        object.annotations.retain(|key| self.annotations.contains(key));
+        self.spec.trim(&mut object.spec);
+        self.status.trim(&mut object.status);
     }
 }
 

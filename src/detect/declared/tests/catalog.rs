@@ -19,6 +19,15 @@ fn every_built_in_file_compiles_and_has_a_link_to_its_documentation() {
 }
 
 #[test]
+fn every_file_of_the_folder_is_built_in() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/detect/catalog");
+    let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = names.collect();
+    names.sort();
+    assert_eq!(names, FILES.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+}
+
+#[test]
 fn what_a_file_tells_is_an_event_of_its_source() {
     for kind in Catalog::built_in().kinds() {
         match kind.source() {

@@ -162,20 +162,19 @@ fn an_object_knows_its_owners_the_controller_first() {
 
 #[test]
 fn an_object_is_trimmed_to_what_its_kind_looks_at() {
+    let pods = json!({"template": {"spec": {"nodeSelector": {"cloud.google.com/gke-spot": "true"}}}});
+    let policy = json!({"activeDeadlineSeconds": 60, "backoffLimit": 3});
+    let running = json!([yes("Running", "", "10:00:09")]);
     let mut job = object(
-        &json!({"runPolicy": {"activeDeadlineSeconds": 60, "backoffLimit": 3},
-            "pytorchReplicaSpecs": {"Worker": {"template": {"spec":
-                {"nodeSelector": {"cloud.google.com/gke-spot": "true"}}}}}}),
-        &json!({"conditions": [yes("Running", "", "10:00:09")], "replicaStatuses": {"Worker": {"active": 1}},
-            "other": "x".repeat(99)}),
+        &json!({"runPolicy": policy, "pytorchReplicaSpecs": {"Worker": pods}}),
+        &json!({"conditions": running, "replicaStatuses": {"Worker": {"active": 1}}, "other": "x".repeat(99)}),
     );
+    let annotations = json!({"kubectl.kubernetes.io/last-applied-configuration": "x".repeat(99), "note": "y"});
+    job.annotations = Object::from(json!({"metadata": {"annotations": annotations}})).annotations;
     kind("kubeflow.org/PyTorchJob", "v1").trim(&mut job);
     assert_eq!(job.spec, json!({"runPolicy": {"activeDeadlineSeconds": 60}}));
-    assert_eq!(
-        job.status,
-        json!({"conditions": [yes("Running", "", "10:00:09")], "replicaStatuses": {"Worker": {"active": 1}}})
-    );
-    assert!(job.asks_for_spot());
+    assert_eq!(job.status, json!({"conditions": running, "replicaStatuses": {"Worker": {"active": 1}}}));
+    assert!(job.annotations.to_map().is_empty() && job.asks_for_spot());
 }
 
 #[test]

@@ -76,6 +76,13 @@ fn a_task_is_told_with_its_name_and_span() {
 }
 
 #[test]
+fn a_workflow_that_is_labelled_as_a_job_is_one_job() {
+    let status = run("Failed", &[node("a", "Pod", "Failed", "10:30:00"), node("b", "Pod", "Succeeded", "10:40:00")]);
+    let job = labelled(&json!({"notification.pai.dev/source": "DLCJob"}), &json!({}), &status);
+    proves(&workflow(), &job, &["Failed[11:00:00]@11:00:00"]);
+}
+
+#[test]
 fn a_run_that_was_stopped_says_so() {
     let status = with(run("Failed", &[]), "message", json!("Stopped with strategy 'Stop'"));
     let found =
