@@ -57,7 +57,7 @@ fn the_operator_may_read_exactly_the_kinds_of_the_catalog() {
     names.sort_unstable();
     names.dedup();
     for (group, plural) in names {
-        write!(expected, "- {{apiGroups: [{group}], resources: [{plural}], verbs: [get, list, watch]}}\n").unwrap();
+        writeln!(expected, "- {{apiGroups: [{group}], resources: [{plural}], verbs: [get, list, watch]}}").unwrap();
     }
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("charts/pai-notification/rules/kinds.yaml");
     if std::env::var_os("INSTA_FORCE_PASS").is_some() {

@@ -80,7 +80,9 @@ pub(super) fn judge(world: World, cache: &mut Cache) -> Judgement {
     let mut workspaces = workspace::judge_all(workspaces, &around);
     workspaces.extend(undecodable.workspaces.into_iter().map(|(meta, error)| workspace::undecodable(meta, &error)));
     let healthy = sources::judge(&sources);
-    workspaces.iter_mut().for_each(|workspace| workspace.verdicts.push(healthy.clone()));
+    for workspace in &mut workspaces {
+        workspace.verdicts.push(healthy.clone());
+    }
     let unreadable = SecretsOf::default();
     let by_namespace = owners(&workspaces);
     let ingresses = ingress::all(&workspaces, &secrets);

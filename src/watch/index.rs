@@ -107,14 +107,14 @@ impl Index {
     /// Takes in a change and returns what it proves for the first time.
     pub fn apply(&mut self, change: KindChange, now: Timestamp) -> Vec<Observation> {
         match change {
-            KindChange::Job(change) => self.change(Kind::Job, change.map(View::Job), now),
-            KindChange::Pod(change) => self.change(Kind::Pod, change.map(View::Pod), now),
+            KindChange::Job(change) => self.change(&Kind::Job, change.map(View::Job), now),
+            KindChange::Pod(change) => self.change(&Kind::Pod, change.map(View::Pod), now),
             KindChange::Declared(kind, change) => {
                 // What comes after the kind was stopped comes too late.
                 let Some(declared) = self.kinds.declared(&kind).cloned() else { return Vec::new() };
                 let view = |object| View::Declared(kind.clone(), declared.clone(), object);
                 let change = change.map(view);
-                self.change(kind, change, now)
+                self.change(&kind, change, now)
             }
             KindChange::Started(kind, declared) => {
                 self.kinds.start(&kind, declared);
@@ -176,21 +176,21 @@ impl Index {
     }
 
     /// The same for every kind.
-    fn change(&mut self, kind: Kind, change: Change<View>, now: Timestamp) -> Vec<Observation> {
+    fn change(&mut self, kind: &Kind, change: Change<View>, now: Timestamp) -> Vec<Observation> {
         let seen = |view: &View, known| Seen { kind: kind.clone(), revision: view.revision(), known, now };
         match change {
             Change::ListStarted { since } => {
-                self.kinds.list_started(&kind, since);
+                self.kinds.list_started(kind, since);
                 Vec::new()
             }
-            Change::Listed(view) => match self.known_by(&kind, &view) {
+            Change::Listed(view) => match self.known_by(kind, &view) {
                 Some(known) => {
                     let seen = seen(&view, known);
                     self.applied(view, &seen)
                 }
                 None => Vec::new(),
             },
-            Change::ListEnded { revision } => self.list_ended(&kind, revision, now),
+            Change::ListEnded { revision } => self.list_ended(kind, revision, now),
             Change::Applied(view, freshness) => {
                 let seen = seen(&view, Known::Changed(freshness));
                 self.applied(view, &seen)
@@ -225,8 +225,8 @@ impl Index {
                 !pods.is_empty()
             });
         }
-        let is_gone = |(uid, node): &(&Box<str>, &Box<Node>)| node.view.is_of(kind) && !list.uids.contains(*uid);
-        let gone: Vec<Box<str>> = self.nodes.iter().filter(is_gone).map(|(uid, _)| uid.clone()).collect();
+        let mut gone = self.of_kind(kind);
+        gone.retain(|uid| !list.uids.contains(uid));
         let seen = Seen { kind: kind.clone(), revision, known: Known::Changed(Freshness::Live), now };
         gone.iter().flat_map(|uid| self.gone(uid, Presence::Gone, &seen)).collect()
     }
@@ -288,12 +288,11 @@ impl Index {
         }
         let uid: Box<str> = view.metadata().uid.clone();
         // The last state may prove an end that no earlier change told.
-        match self.nodes.get_mut(&uid) {
-            Some(node) => node.renew(view),
-            None => {
-                self.nodes.insert(uid.clone(), Box::new(Node::new(view)));
-                self.adopt(&uid);
-            }
+        if let Some(node) = self.nodes.get_mut(&uid) {
+            node.renew(view);
+        } else {
+            self.nodes.insert(uid.clone(), Box::new(Node::new(view)));
+            self.adopt(&uid);
         }
         if self.departs(&uid) {
             self.waiting.wait(&uid, None, later(seen.now, DEPARTURE), seen);
@@ -337,11 +336,13 @@ impl Index {
     }
 
     fn stop(&mut self, kind: &Kind) {
-        let of_kind = |(uid, node): (&Box<str>, &Box<Node>)| node.view.is_of(kind).then(|| uid.clone());
-        let gone: Vec<Box<str>> = self.nodes.iter().filter_map(of_kind).collect();
-        for uid in &gone {
-            self.remove(uid);
+        for uid in self.of_kind(kind) {
+            self.remove(&uid);
         }
         self.kinds.stop(kind);
+    }
+
+    fn of_kind(&self, kind: &Kind) -> Vec<Box<str>> {
+        self.nodes.iter().filter(|(_, node)| node.view.is_of(kind)).map(|(uid, _)| uid.clone()).collect()
     }
 }

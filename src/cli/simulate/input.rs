@@ -10,7 +10,7 @@ use super::problem::{InputError, InputErrors, Problem};
 use super::read::Document;
 use crate::api::names::{GROUP, VERSION};
 use crate::api::{EventBus, EventTarget, Notice, NoticeRule, Workspace};
-use crate::detect::declared::Catalog;
+use crate::detect::declared::{self, Catalog};
 
 pub(super) use secrets::Secrets;
 pub(super) use workload::Workload;
@@ -121,7 +121,7 @@ impl Sorter<'_> {
 fn unknown(api_version: &str, kind: &str, catalog: &Catalog) -> String {
     let group = api_version.rsplit_once('/').map_or("", |(group, _)| group);
     let others = catalog.kinds().iter().filter(|known| (known.group(), known.kind()) == (group, kind));
-    let versions: Vec<&str> = others.flat_map(|known| known.versions()).map(String::as_str).collect();
+    let versions: Vec<&str> = others.flat_map(declared::Kind::versions).map(String::as_str).collect();
     if !versions.is_empty() {
         return format!(
             "the kind {kind} of {api_version} is unknown here and left out; of {group}, known is {}",

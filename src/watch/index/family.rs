@@ -216,14 +216,15 @@ impl Index {
     /// All that is below an object. What waits for another owner, or stands alone, is not.
     fn gather(&mut self, uid: &str, part: Part<'_>, depth: usize) -> Family {
         let counts = |fact: &&Fact| matches!(part, Part::All) || !fact.early;
-        let is_new = |child: &Box<str>| matches!(part, Part::Settled(new) if new.contains(child));
+        let is_new = |child: &str| matches!(part, Part::Settled(new) if new.iter().any(|new| &**new == child));
         let facts = self.facts.get(uid).into_iter().flat_map(|pods| pods.values());
         let mut family =
             Family { pods: facts.filter(counts).map(|fact| fact.facts.clone()).collect(), lent: Vec::new() };
         let Some(children) = self.children.get(uid).filter(|_| depth < MOST_OWNERS).cloned() else { return family };
         for child in children {
-            let is_part = |node: &Box<Node>| !node.stands_alone && !matches!(node.view, View::Pod(_));
-            if self.waiting.contains(&child) || is_new(&child) || !self.nodes.get(&child).is_some_and(is_part) {
+            let is_part = |node: &Node| !node.stands_alone && !matches!(node.view, View::Pod(_));
+            let counts = self.nodes.get(&child).is_some_and(|node| is_part(node));
+            if !counts || self.waiting.contains(&child) || is_new(&child) {
                 continue;
             }
             let Family { pods, mut lent } = self.gather(&child, part, depth + 1);
@@ -250,19 +251,15 @@ impl Index {
         let newer = pod::facts(pod);
         let early = !is_known && matches!(known, Known::Changed(_));
         let pods = self.facts.entry(owner.uid.clone()).or_default();
-        match pods.get_mut(&pod.metadata.uid) {
-            Some(fact) => {
-                let before = fact.facts.clone();
-                fact.facts.merge(newer);
-                let news = fact.facts != before;
-                fact.early |= early && news;
-                news && is_known
-            }
-            None => {
-                pods.insert(pod.metadata.uid.clone(), Fact { facts: newer, early });
-                is_known
-            }
-        }
+        let Some(fact) = pods.get_mut(&pod.metadata.uid) else {
+            pods.insert(pod.metadata.uid.clone(), Fact { facts: newer, early });
+            return is_known;
+        };
+        let before = fact.facts.clone();
+        fact.facts.merge(newer);
+        let news = fact.facts != before;
+        fact.early |= early && news;
+        news && is_known
     }
 
     /// Facts outlive a Pod for the sake of its owner only.

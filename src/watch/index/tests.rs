@@ -1,3 +1,6 @@
+mod owners;
+mod pitfalls;
+
 use serde_json::{Value, json};
 
 use super::*;

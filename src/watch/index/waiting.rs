@@ -37,19 +37,16 @@ impl Waiting {
     /// Lets it wait; one that waits already goes on until its own time.
     pub(super) fn wait(&mut self, uid: &str, of: Option<Kind>, until: Timestamp, seen: Seen) {
         let hold = (seen.known != Known::Baseline).then(|| (seen.kind.clone(), seen.revision));
-        let entry = match self.entries.get_mut(uid) {
-            Some(entry) => {
-                // What was dealt with before does not make less of what was not.
-                if seen.known != Known::Baseline {
-                    entry.seen = seen;
-                }
-                entry
-            }
-            None => {
-                self.queue.insert((until, uid.into()));
-                self.entries.entry(uid.into()).or_insert(Wait { until, of, seen, holds: Vec::new() })
-            }
-        };
+        if !self.entries.contains_key(uid) {
+            self.queue.insert((until, uid.into()));
+        }
+        let is_news = seen.known != Known::Baseline;
+        let entry =
+            self.entries.entry(uid.into()).or_insert_with(|| Wait { until, of, seen: seen.clone(), holds: Vec::new() });
+        // What was dealt with before does not make less of what was not.
+        if is_news {
+            entry.seen = seen;
+        }
         if let Some((kind, revision)) = hold
             && !entry.holds.iter().any(|(held, _)| *held == kind)
         {
