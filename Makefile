@@ -50,7 +50,7 @@ bless: ## Renew the golden files: CRDs, payloads, command output
 	mkdir -p $(CHART)/crds
 	rm -f $(CHART)/crds/*.yaml
 	cp crds/*.yaml $(CHART)/crds/
-	INSTA_UPDATE=always INSTA_FORCE_PASS=1 cargo test --lib --bins
+	INSTA_UPDATE=always INSTA_FORCE_PASS=1 cargo test --lib --bins --test chart
 
 check-golden: ## Fail if the CRDs in crds/ or in the chart are not those that the types give
 	@fresh=$$(mktemp -d); trap 'rm -rf "$$fresh"' EXIT; \

@@ -2,11 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 
 use clap::Args as _;
+use pai_notification::detect::declared::Catalog;
 use pai_notification::ops::args::RunArgs;
+use pai_notification::watch::kinds::is_of_use;
 use serde_json::Value;
 
 fn chart(file: &str) -> String {
@@ -41,6 +44,42 @@ fn compare(at: &str, values: &Value, schema: &Value) {
     for (name, schema) in properties.iter().filter(|(name, _)| *name != "global") {
         let value = values.get(name).unwrap_or_else(|| panic!("values.yaml does not have {at}.{name}"));
         compare(&format!("{at}.{name}"), value, schema);
+    }
+}
+
+#[test]
+fn the_operator_may_read_exactly_the_kinds_of_the_catalog() {
+    let mut expected =
+        "# The kinds of the catalog, one rule each, so that each can be left out. Made by `make bless`.\n".to_owned();
+    let catalog = Catalog::built_in();
+    let mut names: Vec<(&str, &str)> =
+        catalog.kinds().iter().filter(|kind| is_of_use(kind)).map(|kind| (kind.group(), kind.plural())).collect();
+    names.sort_unstable();
+    names.dedup();
+    for (group, plural) in names {
+        write!(expected, "- {{apiGroups: [{group}], resources: [{plural}], verbs: [get, list, watch]}}\n").unwrap();
+    }
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("charts/pai-notification/rules/kinds.yaml");
+    if std::env::var_os("INSTA_FORCE_PASS").is_some() {
+        fs::write(&path, &expected).unwrap();
+    }
+    assert!(fs::read_to_string(&path).unwrap_or_default() == expected, "rules/kinds.yaml: run `make bless`");
+}
+
+#[test]
+fn the_operator_may_read_what_the_kinds_need_beside_themselves() {
+    let rules = |file: &str| serde_saphyr::from_str::<Vec<Value>>(&chart(file)).unwrap();
+    let rules: Vec<Value> = rules("rules/operator.yaml").into_iter().chain(rules("rules/kinds.yaml")).collect();
+    let names = |rule: &Value, field: &str, name: &str| rule[field].as_array().unwrap().contains(&name.into());
+    for kind in Catalog::built_in().kinds() {
+        for access in kind.access() {
+            let allows = |rule: &Value| {
+                names(rule, "apiGroups", &access.group)
+                    && names(rule, "resources", &access.resource)
+                    && ["get", "list", "watch"].iter().all(|verb| names(rule, "verbs", verb))
+            };
+            assert!(rules.iter().any(allows), "{} needs {access:?}", kind.file());
+        }
     }
 }
 

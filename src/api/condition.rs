@@ -19,6 +19,9 @@ pub const WEBHOOK_READY: &str = "WebhookReady";
 /// `ConsoleUrlValid`: the workspace's `consoleUrl` compiles; there only if it has one.
 pub const CONSOLE_URL_VALID: &str = "ConsoleUrlValid";
 
+/// `SourcesHealthy`: every installed kind is watched, and every file of the catalog is used.
+pub const SOURCES_HEALTHY: &str = "SourcesHealthy";
+
 macro_rules! reasons {
     ($($(#[doc = $doc:literal])+ $name:ident),+ $(,)?) => {
         /// Why a condition has the status that it has. The names are stable: scripts may match on them.
@@ -82,6 +85,16 @@ reasons! {
     Undecodable,
     /// A method of a contact needs a gateway that the Workspace's `spec.messageSettings` does not have.
     MessageSettingsMissing,
+    /// Every installed kind is watched.
+    Watched,
+    /// Installed kinds are being listed.
+    Listing,
+    /// The operator may not list and watch an installed kind.
+    SourceForbidden,
+    /// The watch of an installed kind fails.
+    SourceFailing,
+    /// A file of the catalog cannot be used.
+    InvalidCatalog,
     /// The receiver said that it is gone for good.
     Gone,
     /// The last attempt was accepted.

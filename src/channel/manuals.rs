@@ -1,16 +1,13 @@
-//! The pages in `docs/channels/` on robots keep up with the code: manifests, codes and transcripts.
+//! The pages in `docs/channels/` on robots keep up with the code: codes and transcripts. Manifests are checked for all
+//! pages by `tests/documents.rs`.
 
-use std::collections::HashMap;
 use std::fs;
 use std::path::PathBuf;
 
-use secrecy::SecretString;
 use serde_json::Value;
 
 use super::robot::Verdicts;
 use super::samples::robots;
-use super::{SecretLookup, Surroundings, resolve};
-use crate::api::EventTarget;
 use crate::api::workspace::Locale;
 use crate::lifecycle::event_type::Cause;
 use crate::lifecycle::{Source, Transition};
@@ -31,40 +28,6 @@ fn page(name: &str) -> String {
 fn blocks(page: &str, language: &str) -> Vec<String> {
     let blocks = page.split("```").skip(1).step_by(2);
     blocks.filter_map(|block| block.strip_prefix(&format!("{language}\n"))).map(str::to_owned).collect()
-}
-
-/// Secrets by name and key.
-struct Secrets(HashMap<(String, String), SecretString>);
-
-impl SecretLookup for Secrets {
-    fn get(&self, name: &str, key: &str) -> Result<SecretString, resolve::SecretError> {
-        let found = self.0.get(&(name.to_owned(), key.to_owned())).cloned();
-        found.ok_or(resolve::SecretError::KeyMissing)
-    }
-}
-
-#[test]
-fn every_manifest_makes_a_target_that_is_ready() {
-    for (name, ..) in PAGES {
-        let page = page(name);
-        let manifests = blocks(&page, "yaml");
-        let documents: Vec<Value> =
-            manifests.iter().flat_map(|text| serde_saphyr::from_multiple::<Value>(text).unwrap()).collect();
-        let mut secrets = HashMap::new();
-        for secret in documents.iter().filter(|document| document["kind"] == "Secret") {
-            for (key, value) in secret["stringData"].as_object().unwrap() {
-                let name = secret["metadata"]["name"].as_str().unwrap().to_owned();
-                secrets.insert((name, key.clone()), SecretString::from(value.as_str().unwrap()));
-            }
-        }
-        let targets: Vec<_> = documents.iter().filter(|document| document["kind"] == "EventTarget").collect();
-        assert!(!targets.is_empty(), "{name}");
-        for target in targets {
-            let target: EventTarget = serde_json::from_value(target.clone()).unwrap();
-            let resolved = resolve::resolve(&target.spec, &Surroundings::without_workspace(&Secrets(secrets.clone())));
-            assert!(resolved.is_ok(), "{name}: {resolved:?}");
-        }
-    }
 }
 
 #[test]

@@ -1,11 +1,9 @@
 //! `pai-notification simulate`: which Notices objects in files would make, and the exact requests that would be sent.
 //!
-//! Needs no cluster. What the operator decides is decided by the operator's own code; only what the API server and
-//! the controller would bring (which workspaces are in force, which targets are resolved) is made up from the files.
-//! From [`read`] (files to documents) over [`input`] (documents to objects) and [`force`] (what is in force) to
-//! [`simulation`] and its [`report`].
+//! Needs no cluster. What the operator decides is decided by the operator's own code, be it what is in force
+//! ([`crate::controller::offline`]), what is notified or what is sent; only what an API server would bring is made up.
+//! From [`read`] (files to documents) over [`input`] (documents to objects) to [`simulation`] and its [`report`].
 
-mod force;
 mod input;
 mod problem;
 mod read;
@@ -20,6 +18,8 @@ use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 
 use crate::cluster::clock::{Clock as _, SystemClock};
+use crate::detect::declared::{Catalog, CatalogError};
+use problem::Problem;
 use redact::Secrecy;
 
 /// Flags of `simulate`.
@@ -33,6 +33,9 @@ pub struct SimulateArgs {
     /// are not notified. Default: the clock's, and nothing is too old.
     #[arg(long, value_name = "TIME")]
     now: Option<Timestamp>,
+    /// Directory with files of more kinds, as for `run`.
+    #[arg(long, value_name = "DIR")]
+    catalog: Option<std::path::PathBuf>,
     /// Print secrets instead of ***.
     #[arg(long)]
     reveal: bool,
@@ -65,7 +68,13 @@ pub fn run(args: &SimulateArgs) -> anyhow::Result<()> {
 
 fn simulate(args: &SimulateArgs) -> anyhow::Result<String> {
     let moment = args.now.map_or_else(|| simulation::Moment::Now(SystemClock.now()), simulation::Moment::At);
-    let input = input::sort(read::documents(&args.files)?)?;
+    let (catalog, errors) = match &args.catalog {
+        Some(dir) => Catalog::built_in().with_dir(dir),
+        None => (Catalog::built_in(), Vec::new()),
+    };
+    let mut input = input::sort(read::documents(&args.files)?, &catalog)?;
+    let problem = |error: CatalogError| Problem::new("catalog", error.to_string());
+    input.problems.splice(0..0, errors.into_iter().map(problem));
     let report = simulation::simulate(input, moment, if args.reveal { Secrecy::Reveal } else { Secrecy::Hide });
     match args.output {
         Output::Json => {

@@ -29,6 +29,7 @@ use crate::delivery::budget::Budgets;
 use crate::delivery::targets::{GoneTargets, TargetKey, TargetTable, Texts};
 use crate::outbox::recorder::FilterErrors;
 use crate::rules::Policy;
+use crate::watch::sources::Sources;
 
 /// Changes within this time are judged together.
 const DEBOUNCE: Duration = Duration::from_millis(20);
@@ -73,6 +74,8 @@ pub struct Controlling {
     pub ingresses: watch::Sender<Option<Arc<Ingresses>>>,
     /// The URL under which the bus is reached, without a path.
     pub bus_url: String,
+    /// How the watches go.
+    pub sources: watch::Receiver<Arc<Sources>>,
 }
 
 struct Controller {
@@ -103,6 +106,7 @@ pub async fn run(controlling: Controlling, stop: CancellationToken) {
     controlling.tasks.background("access", access::run(asking));
     let mut leading = controlling.leading.clone();
     let mut gone = controlling.gone.subscribe();
+    let mut sources = controlling.sources.clone();
     let mut controller = Controller::new(controlling, stores, answered, &changed);
     tokio::select! {
         () = controller.prepare() => {}
@@ -113,12 +117,14 @@ pub async fn run(controlling: Controlling, stop: CancellationToken) {
         // Before the judgement: leadership that comes during it makes another round.
         let _ = leading.borrow_and_update();
         let _ = gone.borrow_and_update();
+        let _ = sources.borrow_and_update();
         controller.reconcile();
         tokio::select! {
             () = stop.cancelled() => return,
             () = changed.notified() => tokio::time::sleep(DEBOUNCE).await,
             Ok(()) = leading.changed() => {}
             Ok(()) = gone.changed() => {}
+            Ok(()) = sources.changed() => tokio::time::sleep(DEBOUNCE).await,
             () = tokio::time::sleep(RESYNC) => {}
         }
     }
@@ -214,6 +220,7 @@ impl Controller {
             gone: self.controlling.gone.borrow().as_ref().clone(),
             namespaces,
             operator: self.controlling.operator.clone(),
+            sources: self.controlling.sources.borrow().clone(),
         }
     }
 

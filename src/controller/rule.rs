@@ -49,10 +49,14 @@ impl Cache {
 }
 
 fn compile_all(rule: &NoticeRule) -> Compiled {
-    let compiled = compile::compile(&rule.spec).map_err(|error| (error.reason(), error.to_string()))?;
+    let compiled = compile::compile(&rule.spec).map_err(|error| (error.reason(), error.to_string()));
     let template = rule.spec.template.as_ref().map(template::compile).transpose();
-    let template = template.map_err(|error| (error.reason(), format!("spec.{error}")))?;
-    Ok((compiled, template.map(Arc::new)))
+    let template = template.map_err(|error| (error.reason(), format!("spec.{error}")));
+    match (compiled, template) {
+        (Ok(compiled), Ok(template)) => Ok((compiled, template.map(Arc::new))),
+        (Err((reason, source)), Err((_, template))) => Err((reason, format!("{source}; {template}"))),
+        (Err(error), Ok(_)) | (Ok(_), Err(error)) => Err(error),
+    }
 }
 
 /// A rule, judged.

@@ -8,7 +8,7 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::core::{NamespaceResourceScope, ObjectMeta};
 use kube::{Resource, ResourceExt as _};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Deserializer};
 
 use crate::channel::resolve::{SecretError, SecretLookup};
@@ -38,6 +38,14 @@ fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, 
         Some((key, SecretString::from(text)))
     };
     Ok(values.into_iter().filter_map(text).collect())
+}
+
+impl SecretView {
+    /// One that no API server holds.
+    pub(super) fn of(name: String, mut data: BTreeMap<String, SecretString>) -> Self {
+        data.retain(|_, text| text.expose_secret().len() <= LONGEST);
+        Self { metadata: ObjectMeta { name: Some(name), ..ObjectMeta::default() }, data }
+    }
 }
 
 impl std::fmt::Debug for SecretView {
@@ -96,7 +104,6 @@ impl SecretLookup for SecretsOf {
 
 #[cfg(test)]
 mod tests {
-    use secrecy::ExposeSecret as _;
     use serde_json::{Value, json};
 
     use super::*;

@@ -88,13 +88,9 @@ fn state_of(
             let message = "deliveries are skipped; set spec.suspend to false to go on";
             (TargetState::Suspended, Verdict::no(READY, Reason::Suspended, message), None)
         }
-        (Err(error), _) => {
-            (TargetState::NotReady(error.to_string()), Verdict::no(READY, error.reason(), error.to_string()), None)
-        }
-        (_, Err(error)) => {
-            let message = format!("spec.{error}");
-            (TargetState::NotReady(message.clone()), Verdict::no(READY, error.reason(), message), None)
-        }
+        (Err(error), Ok(_)) => not_ready(error.reason(), error.to_string()),
+        (Ok(_), Err(error)) => not_ready(error.reason(), format!("spec.{error}")),
+        (Err(error), Err(template)) => not_ready(error.reason(), format!("{error}; spec.{template}")),
         (Ok(resolved), Ok(template)) => {
             let message = "messages can be delivered";
             (
@@ -104,6 +100,10 @@ fn state_of(
             )
         }
     }
+}
+
+fn not_ready(reason: Reason, message: String) -> (TargetState, Verdict, Option<Arc<CompiledTemplate>>) {
+    (TargetState::NotReady(message.clone()), Verdict::no(READY, reason, message), None)
 }
 
 /// Whether the receiver said that it is gone, and the target was not edited since. After a restart, the recorded

@@ -12,6 +12,7 @@ use super::bus;
 use super::ingress::{self, Ingresses};
 use super::rule::{self, Cache, RuleVerdict};
 use super::secret::SecretsOf;
+use super::sources;
 use super::target::{self, TargetVerdict};
 use super::workspace::{self, Access, Surroundings, WorkspaceVerdict};
 use crate::api::condition::{REACHABLE, Reason, Verdict, conditions};
@@ -26,6 +27,7 @@ use crate::delivery::book::Summary;
 use crate::delivery::targets::{GoneTargets, TargetKey, TargetTable, Texts};
 use crate::message::ConsoleUrl;
 use crate::rules::{Policy, WorkspacePolicy};
+use crate::watch::sources::Sources;
 
 /// Everything that is judged.
 pub(super) struct World {
@@ -40,6 +42,8 @@ pub(super) struct World {
     /// Targets whose receiver said that it is gone for good.
     pub(super) gone: GoneTargets,
     pub(super) operator: String,
+    /// How the watches go.
+    pub(super) sources: Arc<Sources>,
 }
 
 /// Objects that cannot be read, and why.
@@ -70,10 +74,13 @@ pub(super) struct Tally<'a> {
 
 /// Judges everything.
 pub(super) fn judge(world: World, cache: &mut Cache) -> Judgement {
-    let World { workspaces, buses, targets, rules, undecodable, namespaces, access, secrets, gone, operator } = world;
+    let World { workspaces, buses, targets, rules, undecodable, namespaces, access, secrets, gone, operator, sources } =
+        world;
     let around = Surroundings { namespaces: &namespaces, buses: &buses, access: &access, operator: &operator };
     let mut workspaces = workspace::judge_all(workspaces, &around);
     workspaces.extend(undecodable.workspaces.into_iter().map(|(meta, error)| workspace::undecodable(meta, &error)));
+    let healthy = sources::judge(&sources);
+    workspaces.iter_mut().for_each(|workspace| workspace.verdicts.push(healthy.clone()));
     let unreadable = SecretsOf::default();
     let by_namespace = owners(&workspaces);
     let ingresses = ingress::all(&workspaces, &secrets);

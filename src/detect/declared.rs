@@ -89,6 +89,12 @@ impl Kind {
         &self.header.plural
     }
 
+    /// Plural name and group, such as `pytorchjobs.kubeflow.org`: the name of its CRD.
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!("{}.{}", self.header.plural, self.header.group)
+    }
+
     /// Whether its objects are in namespaces.
     #[must_use]
     pub fn scope(&self) -> Scope {

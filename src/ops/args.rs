@@ -63,6 +63,14 @@ pub struct RunArgs {
     #[arg(long, env = "PAI_NOTIFICATION_DENY_TARGET_CIDR", value_delimiter = ',')]
     pub deny_target_cidr: Vec<IpNet>,
 
+    /// Directory with files of more kinds to watch, in the form of the built-in ones (see docs/kinds.md).
+    #[arg(long, env = "PAI_NOTIFICATION_CATALOG", value_name = "DIR")]
+    pub catalog: Option<PathBuf>,
+
+    /// Kind that is not watched although it is installed, such as pytorchjobs.kubeflow.org. May be given several times.
+    #[arg(long, env = "PAI_NOTIFICATION_IGNORE_KIND", value_delimiter = ',', value_name = "NAME")]
+    pub ignore_kind: Vec<String>,
+
     /// Form of the logs. Default: json in a Pod, else text. The level is set by `RUST_LOG`, such as info or `pai_notification=debug`.
     #[arg(long, env = "PAI_NOTIFICATION_LOG_FORMAT")]
     pub log_format: Option<LogFormat>,

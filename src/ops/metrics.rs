@@ -70,7 +70,7 @@ mod tests {
         let metrics = Metrics::default();
         // What has labels is shown once it has counted.
         metrics.outbox.count("recorded");
-        metrics.watch.changes.get_or_create(&KindLabel { kind: "pods" }).inc();
+        metrics.watch.changes.get_or_create(&KindLabel { kind: crate::watch::Kind::Pod }).inc();
         metrics.watch.observations.get_or_create(&TransitionLabel { source: "DLCJob", transition: "Failed" }).inc();
         metrics.delivery.attempts.get_or_create(&AttemptLabel { channel: "http", outcome: "delivered" }).inc();
         metrics.delivery.settled.get_or_create(&SettledLabel { state: "Delivered" }).inc();

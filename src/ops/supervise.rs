@@ -23,11 +23,13 @@ use crate::delivery::book::{self, Book, Summary};
 use crate::delivery::budget::Budgets;
 use crate::delivery::dispatch::{self, Delivering};
 use crate::delivery::targets::{GoneTargets, TargetTable, Texts};
+use crate::detect::declared::Catalog;
 use crate::outbox::recorder::{self, FilterErrors, Recording};
 use crate::rules::Policy;
 use crate::watch::checkpoint::{self, Positions};
-use crate::watch::stream::{self, Change, Sink};
-use crate::watch::task::{self, Sighting, Watching};
+use crate::watch::sources::Board;
+use crate::watch::stream::{self, Change, Report, Sink, Target};
+use crate::watch::task::{self, Watching};
 
 /// Name of the Lease.
 const LEASE: &str = "pai-notification";
@@ -35,6 +37,8 @@ const LEASE: &str = "pai-notification";
 const GRACE: Duration = Duration::from_secs(25);
 /// Published events that wait for the recorder at most.
 const MOST_PUBLISHED: usize = 8192;
+/// Longest wait for the lists of kinds other than Jobs and Pods.
+const LISTS_FIRST: Duration = Duration::from_secs(20);
 /// Tries to read the checkpoint before starting without one.
 const CHECKPOINT_TRIES: u32 = 30;
 
@@ -113,6 +117,8 @@ pub async fn run(args: RunArgs) -> Result<(), RunError> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), namespace = args.own_namespace(), ops = %args.ops_address, bus = %args.bus_address, "starting");
 
     let stop = CancellationToken::new();
+    let metrics = Metrics::default();
+    let (catalog, faults) = catalog(&args);
     let program = Program {
         operator: format!("{}/{}", args.own_namespace(), args.service_account),
         namespace: args.own_namespace(),
@@ -121,11 +127,26 @@ pub async fn run(args: RunArgs) -> Result<(), RunError> {
         http,
         clock: Arc::new(SystemClock),
         tasks: Tasks::new(stop.clone()),
-        metrics: Metrics::default(),
+        catalog: Arc::new(catalog),
+        board: Board::new(metrics.watch.clone(), faults),
+        metrics,
         wires: Wires::default(),
         stop,
     };
     program.run(ports).await
+}
+
+/// The kinds that are watched where they are installed, and what is wrong with the files that add to them.
+fn catalog(args: &RunArgs) -> (Catalog, Vec<String>) {
+    let built_in = Catalog::built_in();
+    let (catalog, errors) = match &args.catalog {
+        Some(dir) => built_in.with_dir(dir),
+        None => (built_in, Vec::new()),
+    };
+    for error in &errors {
+        tracing::error!(%error, "a catalog file cannot be used; the others are");
+    }
+    (catalog.without(&args.ignore_kind), errors.iter().map(ToString::to_string).collect())
 }
 
 struct Program {
@@ -137,6 +158,8 @@ struct Program {
     clock: Arc<dyn Clock>,
     tasks: Tasks,
     metrics: Metrics,
+    catalog: Arc<Catalog>,
+    board: Board,
     wires: Wires,
     stop: CancellationToken,
 }
@@ -188,10 +211,12 @@ impl Program {
             client: self.client.clone(),
             clock: self.clock.clone(),
             tasks: self.tasks.clone(),
+            catalog: self.catalog.clone(),
             positions,
+            board: self.board.clone(),
             metrics: self.metrics.watch.clone(),
         });
-        let (sightings, listed) = self.follow_lists(sightings);
+        let listed = self.follow_lists();
         self.start_controller();
         self.start_delivery(stored_inbox);
         let recording = Recording {
@@ -240,26 +265,20 @@ impl Program {
         self.tasks.spawn("bus", bus::run(serving, self.stop.clone()));
     }
 
-    /// Passes sightings on, and tells when both lists are complete.
-    fn follow_lists(
-        &self,
-        mut sightings: mpsc::UnboundedReceiver<Sighting>,
-    ) -> (mpsc::UnboundedReceiver<Sighting>, watch::Receiver<bool>) {
-        let (out, passed) = mpsc::unbounded_channel();
+    /// Tells when everything that is installed is listed. What cannot be listed is not waited for without end.
+    fn follow_lists(&self) -> watch::Receiver<bool> {
         let (listed, all_listed) = watch::channel(false);
-        let mut missing: std::collections::BTreeSet<_> = crate::watch::Kind::ALL.into_iter().collect();
-        self.tasks.background("sightings", async move {
-            while let Some(sighting) = sightings.recv().await {
-                if let Sighting::Listed(kind) = &sighting {
-                    missing.remove(kind);
-                    listed.send_replace(missing.is_empty());
-                }
-                if out.send(sighting).is_err() {
-                    return;
-                }
+        let mut sources = self.board.subscribe();
+        self.tasks.background("lists", async move {
+            let settled = sources.wait_for(|sources| sources.are_settled());
+            if tokio::time::timeout(LISTS_FIRST, settled).await.is_err() {
+                let _ = sources.wait_for(|sources| sources.have_the_basics()).await;
             }
+            listed.send_replace(true);
+            // Keeps the sender, and so the answer, for as long as the program runs.
+            std::future::pending::<()>().await;
         });
-        (passed, all_listed)
+        all_listed
     }
 
     async fn checkpoint(&self) -> Positions {
@@ -296,6 +315,7 @@ impl Program {
             retentions: wires.retentions.clone(),
             ingresses: wires.ingresses.clone(),
             bus_url: self.args.bus_url(),
+            sources: self.board.subscribe(),
         };
         self.tasks.spawn("controller", controller::run(controlling, self.stop.clone()));
         let retaining = retention::Retaining {
@@ -313,9 +333,11 @@ impl Program {
         let (changes, inbox) = mpsc::channel(1024);
         let client = self.client.clone();
         self.tasks.background("watch-notices", async move {
-            let sink: Sink<_, Change<book::NoticeView>> = Sink { wrap: std::convert::identity, sender: changes };
-            stream::run(client, book::PATH, None, sink, |error| {
-                tracing::warn!(kind = "notices", %error, "a watch failed and will be tried again");
+            let sink: Sink<_, Change<book::NoticeView>> = Sink::new(std::convert::identity, changes);
+            stream::run(client, Target::new(book::PATH, None), sink, |report| {
+                if let Report::Fault(error, _) = report {
+                    tracing::warn!(kind = "notices", %error, "a watch failed and will be tried again");
+                }
             })
             .await;
         });
@@ -354,7 +376,7 @@ impl Program {
             std::future::pending::<()>().await;
         });
         let readiness =
-            Readiness { parts: vec![("the lists of Jobs and Pods", listed), ("rules and targets", in_force)] };
+            Readiness { parts: vec![("the lists of what is watched", listed), ("rules and targets", in_force)] };
         self.tasks.spawn("health", health::serve(listener, readiness, self.metrics.clone(), self.stop.clone()));
     }
 }

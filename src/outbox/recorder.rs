@@ -165,7 +165,6 @@ impl Recorder {
     fn sighting(&mut self, sighting: Sighting) {
         match sighting {
             Sighting::Reached(kind, revision) => self.progress.entry(kind).or_default().saw(revision),
-            Sighting::Listed(_) => {}
             Sighting::Observed(observation) => {
                 if self.leading {
                     let policy = self.policy.clone();
@@ -208,13 +207,13 @@ impl Recorder {
         self.note_filter_errors(workspace, filter_errors);
         match draft {
             Draft::Wanted(notice) => {
-                if let Some(Place { kind, revision }) = observation.place {
+                if let Some(Place { kind, revision }) = observation.place.clone() {
                     self.progress.entry(kind).or_default().opened(revision);
                     self.show_open();
                 }
                 self.shards.send(Order {
                     notice,
-                    place: observation.place,
+                    place: observation.place.clone(),
                     observed: observation.observed,
                     late_claim,
                     answer,
@@ -262,7 +261,7 @@ impl Recorder {
         let recent: Vec<_> = self.recent.iter().cloned().collect();
         let policy = self.policy.clone();
         for observation in &recent {
-            if observation.place.is_some_and(|place| is_beyond(&positions, place)) {
+            if observation.place.as_ref().is_some_and(|place| is_beyond(&positions, place)) {
                 self.record(observation, &policy, false, None);
             }
         }
@@ -295,7 +294,7 @@ impl Recorder {
         for (kind, progress) in &self.progress {
             // A list that began anew may show less than what is stored; a checkpoint never goes back.
             if let Some(position) = progress.position().filter(|p| positions.get(kind).is_none_or(|saved| p > saved)) {
-                positions.insert(*kind, position);
+                positions.insert(kind.clone(), position);
             }
         }
         if positions != self.saved {
@@ -312,7 +311,7 @@ impl Recorder {
 
     /// Tells since when the stored checkpoint vouches: for everything that had been seen at the time told.
     fn vouch(&mut self, now: Timestamp) {
-        let seen = self.progress.iter().map(|(kind, progress)| (*kind, progress.seen())).collect();
+        let seen = self.progress.iter().map(|(kind, progress)| (kind.clone(), progress.seen())).collect();
         self.marks.push_back((now, seen));
         let vouched = |mark: &(Timestamp, Positions)| {
             mark.1.iter().all(|(kind, seen)| self.saved.get(kind).is_some_and(|saved| saved >= seen))
@@ -326,7 +325,7 @@ impl Recorder {
     }
 }
 
-fn is_beyond(positions: &Positions, place: Place) -> bool {
+fn is_beyond(positions: &Positions, place: &Place) -> bool {
     positions.get(&place.kind).is_none_or(|&position| place.revision > position)
 }
 

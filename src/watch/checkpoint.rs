@@ -78,7 +78,7 @@ pub async fn load(client: &Client, namespace: &str) -> Result<Positions, ApiErro
     let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
     let found = deadline::read(api.get_opt(NAME)).await?;
     let data = found.and_then(|map| map.data).unwrap_or_default();
-    Ok(Kind::ALL.into_iter().filter_map(|kind| Some((kind, data.get(kind.as_str())?.parse().ok()?))).collect())
+    Ok(data.iter().filter_map(|(name, revision)| Some((Kind::named(name)?, revision.parse().ok()?))).collect())
 }
 
 /// Writes the checkpoint by server-side apply.

@@ -1,44 +1,63 @@
 //! An observation: one transition that an object proved, before anybody asked whether a rule wants it.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
-use crate::detect::Detected;
+use crate::detect::{Detected, declared};
 use crate::lifecycle::{Event, EventKey, EventType, Source, Subject};
 
-/// A kind that is watched. Also the key of its checkpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+const JOBS: &str = "jobs.batch";
+const PODS: &str = "pods";
+
+/// A kind that is watched. Also the key of its checkpoint. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
     /// `batch/v1` Job.
     Job,
     /// `v1` Pod.
     Pod,
+    /// One that a file of the catalog declares, by its plural and group, such as `pytorchjobs.kubeflow.org`: the name of
+    /// its CRD. One is installed at a time, in whatever version.
+    Declared(Arc<str>),
 }
 
 impl Kind {
-    /// Every kind.
-    pub const ALL: [Self; 2] = [Self::Job, Self::Pod];
-
-    /// Name for metrics, logs and the checkpoint.
+    /// A declared kind.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Job => "jobs.batch",
-            Self::Pod => "pods",
+    pub fn declared(kind: &declared::Kind) -> Self {
+        Self::Declared(kind.name().into())
+    }
+
+    /// The kind of this name; `None` if no kind can be called so.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            JOBS => Some(Self::Job),
+            PODS => Some(Self::Pod),
+            _ => name.contains('.').then(|| Self::Declared(name.into())),
         }
     }
 
-    /// Path of the cluster-wide list.
+    /// Name for metrics, logs and the checkpoint.
     #[must_use]
-    pub const fn path(self) -> &'static str {
+    pub fn as_str(&self) -> &str {
         match self {
-            Self::Job => "/apis/batch/v1/jobs",
-            Self::Pod => "/api/v1/pods",
+            Self::Job => JOBS,
+            Self::Pod => PODS,
+            Self::Declared(name) => name,
         }
+    }
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
 /// A change of a watched kind: its place in that kind's history, for the checkpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     /// The kind.
     pub kind: Kind,

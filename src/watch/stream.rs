@@ -70,6 +70,42 @@ pub enum Change<T> {
     Progress(u64),
 }
 
+impl<T> Change<T> {
+    /// The same with another form of the object.
+    pub fn map<U>(self, form: impl FnOnce(T) -> U) -> Change<U> {
+        match self {
+            Self::ListStarted { since } => Change::ListStarted { since },
+            Self::Listed(object) => Change::Listed(form(object)),
+            Self::ListEnded { revision } => Change::ListEnded { revision },
+            Self::Applied(object, freshness) => Change::Applied(form(object), freshness),
+            Self::Deleted(object, freshness) => Change::Deleted(form(object), freshness),
+            Self::Progress(revision) => Change::Progress(revision),
+        }
+    }
+}
+
+/// What is asked for of each object.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Extent {
+    /// All of it.
+    #[default]
+    Whole,
+    /// Its `metadata`, and nothing else.
+    Metadata,
+}
+
+/// How a watch goes, as it is reported.
+#[derive(Debug)]
+pub enum Report<'a> {
+    /// The API server answers. `listed`: with changes, since everything is listed.
+    Well {
+        /// See above.
+        listed: bool,
+    },
+    /// It does not, so many times in a row.
+    Fault(&'a WatchError, u32),
+}
+
 /// Why a watch failed.
 #[derive(Debug, thiserror::Error)]
 pub enum WatchError {
@@ -139,41 +175,64 @@ impl PageMeta {
 /// Where changes go. Each watch feeds the one index through a closure that says of which kind they are.
 pub struct Sink<T, M> {
     /// Wraps a change for the channel.
-    pub wrap: fn(Change<T>) -> M,
+    pub wrap: Box<dyn Fn(Change<T>) -> M + Send + Sync>,
     /// The index's channel.
     pub sender: mpsc::Sender<M>,
 }
 
 impl<T, M> Sink<T, M> {
+    /// Passes on changes as this closure wraps them.
+    pub fn new(wrap: impl Fn(Change<T>) -> M + Send + Sync + 'static, sender: mpsc::Sender<M>) -> Self {
+        Self { wrap: Box::new(wrap), sender }
+    }
+
     async fn send(&self, change: Change<T>) -> Result<(), WatchError> {
         self.sender.send((self.wrap)(change)).await.map_err(|_| WatchError::Closed)
     }
 }
 
-/// Lists and watches `path` (such as `/apis/batch/v1/jobs`) until nobody listens any more. `checkpoint` is where to begin.
-/// `report` hears of every fault, once.
+/// What is watched, and from where on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target<'a> {
+    /// Such as `/apis/batch/v1/jobs`.
+    pub path: &'a str,
+    /// What is asked for of each object.
+    pub extent: Extent,
+    /// Where to begin.
+    pub checkpoint: Option<u64>,
+}
+
+impl<'a> Target<'a> {
+    /// Whole objects.
+    #[must_use]
+    pub const fn new(path: &'a str, checkpoint: Option<u64>) -> Self {
+        Self { path, extent: Extent::Whole, checkpoint }
+    }
+}
+
+/// Lists and watches until nobody listens any more. `report` hears of every fault, once, and of every answer.
 pub async fn run<T: Watched, M: Send>(
     client: Client,
-    path: &str,
-    checkpoint: Option<u64>,
+    target: Target<'_>,
     sink: Sink<T, M>,
-    report: impl Fn(&WatchError) + Send,
+    report: impl Fn(Report<'_>) + Send + Sync,
 ) {
-    let mut state = State { client, path, checkpoint, sink, position: None, listed: 0 };
+    let Target { path, extent, checkpoint } = target;
+    let mut state = State { client, path, extent, checkpoint, sink, position: None, listed: 0, report: &report };
     let mut faults = 0_u32;
     loop {
         match state.step().await {
             Ok(()) => faults = 0,
             Err(WatchError::Closed) => return,
             Err(error) => {
-                report(&error);
+                faults = faults.saturating_add(1);
+                report(Report::Fault(&error, faults));
                 if matches!(error, WatchError::Expired) {
                     // Only the list can tell now. A second list in a row must not be a tight loop.
                     state.position = None;
                     state.checkpoint = None;
                 }
-                tokio::time::sleep(backoff(faults)).await;
-                faults = faults.saturating_add(1);
+                tokio::time::sleep(backoff(faults - 1)).await;
             }
         }
     }
@@ -184,18 +243,20 @@ fn backoff(faults: u32) -> Duration {
     Duration::from_millis(100).saturating_mul(1 << faults.min(16)).min(MAX_BACKOFF)
 }
 
-struct State<'a, T, M> {
+struct State<'a, T, M, R> {
     client: Client,
     path: &'a str,
+    extent: Extent,
     checkpoint: Option<u64>,
     sink: Sink<T, M>,
     /// Up to where the watch has told everything; `None` before the first list.
     position: Option<u64>,
     /// The last list's resourceVersion: changes up to it are told again, those after it are live.
     listed: u64,
+    report: &'a R,
 }
 
-impl<T: Watched, M> State<'_, T, M> {
+impl<T: Watched, M, R: Fn(Report<'_>)> State<'_, T, M, R> {
     async fn step(&mut self) -> Result<(), WatchError> {
         match self.position {
             None => self.list().await,
@@ -230,16 +291,29 @@ impl<T: Watched, M> State<'_, T, M> {
     }
 
     async fn page(&self, params: &ListParams) -> Result<Page, WatchError> {
-        let request = Request::new(self.path).list(params).map_err(kube::Error::BuildRequest)?;
+        let request = Request::new(self.path);
+        let request = match self.extent {
+            Extent::Whole => request.list(params),
+            Extent::Metadata => request.list_metadata(params),
+        }
+        .map_err(kube::Error::BuildRequest)?;
         let answer = tokio::time::timeout(LIST_DEADLINE, self.client.request::<Page>(request)).await;
-        Ok(answer.map_err(|_| WatchError::Deadline)??)
+        let page = answer.map_err(|_| WatchError::Deadline)??;
+        (self.report)(Report::Well { listed: false });
+        Ok(page)
     }
 
     async fn watch(&mut self, from: u64) -> Result<(), WatchError> {
         let params = WatchParams { timeout: Some(WATCH_SECONDS), bookmarks: true, ..WatchParams::default() };
-        let request = Request::new(self.path).watch(&params, &from.to_string()).map_err(kube::Error::BuildRequest)?;
+        let (request, from) = (Request::new(self.path), from.to_string());
+        let request = match self.extent {
+            Extent::Whole => request.watch(&params, &from),
+            Extent::Metadata => request.watch_metadata(&params, &from),
+        }
+        .map_err(kube::Error::BuildRequest)?;
         let opening = tokio::time::timeout(LIST_DEADLINE, self.client.request_events::<T>(request)).await;
         let stream = opening.map_err(|_| WatchError::Deadline)??;
+        (self.report)(Report::Well { listed: true });
         let mut stream = std::pin::pin!(stream);
         let opened = tokio::time::Instant::now();
         loop {

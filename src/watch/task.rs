@@ -1,23 +1,33 @@
 //! The running part: a supervised watch per kind, all feeding the one task that owns the index.
 
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use kube::Client;
 use tokio::sync::{mpsc, watch};
 
 use super::checkpoint::Positions;
 use super::index::{Index, KindChange};
-use super::metrics::{FaultLabel, KindLabel, TransitionLabel, WatchMetrics};
-use super::stream::{self, Change, Sink, WatchError, Watched};
+use super::kinds::{self, Kinds};
+use super::metrics::{KindLabel, TransitionLabel, WatchMetrics};
+use super::sources::{Board, Sources, State};
+use super::stream::{self, Change, Sink, Target, Watched};
 use super::{Kind, Observation};
 use crate::cluster::clock::Clock;
 use crate::cluster::tasks::Tasks;
+use crate::detect::declared::{Catalog, Problem};
 
 /// Changes on their way to the index.
 const CHANGES: usize = 4096;
 /// How long Jobs wait for the list of Pods, which tells the causes of what the Jobs show.
 const PODS_FIRST: Duration = Duration::from_secs(15);
+/// How long they wait until it is known which kinds may own them.
+const KINDS_FIRST: Duration = Duration::from_secs(15);
+/// Paths of the lists of the two kinds that are always there.
+const JOBS: &str = "/apis/batch/v1/jobs";
+const PODS: &str = "/api/v1/pods";
 
 /// What the index says.
 #[derive(Clone, Debug)]
@@ -26,8 +36,6 @@ pub enum Sighting {
     Observed(Arc<Observation>),
     /// Everything of the kind up to this resourceVersion was looked at.
     Reached(Kind, u64),
-    /// The kind's list is complete.
-    Listed(Kind),
 }
 
 /// What watching needs.
@@ -38,8 +46,12 @@ pub struct Watching {
     pub clock: Arc<dyn Clock>,
     /// Spawns.
     pub tasks: Tasks,
+    /// The kinds that are watched where they are installed, beside Jobs and Pods.
+    pub catalog: Arc<Catalog>,
     /// Where to begin.
     pub positions: Positions,
+    /// Where is noted how each watch goes.
+    pub board: Board,
     /// Metrics.
     pub metrics: WatchMetrics,
 }
@@ -47,36 +59,54 @@ pub struct Watching {
 /// Starts the watches; what they see comes out of the receiver, in order per object.
 #[must_use]
 pub fn start(watching: Watching) -> mpsc::UnboundedReceiver<Sighting> {
-    let Watching { client, clock, tasks, positions, metrics } = watching;
+    let Watching { client, clock, tasks, catalog, mut positions, board, metrics } = watching;
     let (changes, inbox) = mpsc::channel(CHANGES);
     let (out, sightings) = mpsc::unbounded_channel();
     let (pods_listed, pods_ready) = watch::channel(false);
+    let (discovered, kinds_known) = watch::channel(false);
+    let (pods_at, jobs_at) = (positions.remove(&Kind::Pod), positions.remove(&Kind::Job));
 
-    let position = |kind| positions.get(&kind).copied();
-    let (pods_at, jobs_at) = (position(Kind::Pod), position(Kind::Job));
-    let pods = Sink { wrap: KindChange::Pod, sender: changes.clone() };
-    let jobs = Sink { wrap: KindChange::Job, sender: changes };
-    let (pod_client, faults) = (client.clone(), metrics.clone());
+    let (sink, pod_client) = (Sink::new(KindChange::Pod, changes.clone()), client.clone());
+    let (noted, faults) = (board.clone(), metrics.clone());
     tasks.background("watch-pods", async move {
-        stream::run(pod_client, Kind::Pod.path(), pods_at, pods, |error| report(&faults, Kind::Pod, error)).await;
+        let target = Target::new(PODS, pods_at);
+        stream::run(pod_client, target, sink, |report| kinds::note(&noted, &faults, &Kind::Pod, &report)).await;
     });
-    let faults = metrics.clone();
+    let (sink, job_client) = (Sink::new(KindChange::Job, changes.clone()), client.clone());
+    let (noted, faults) = (board.clone(), metrics.clone());
+    let (mut kinds_known, mut pods) = (kinds_known, pods_ready.clone());
     tasks.background("watch-jobs", async move {
-        let mut pods_ready = pods_ready;
-        let _ = tokio::time::timeout(PODS_FIRST, pods_ready.wait_for(|&ready| ready)).await;
-        stream::run(client, Kind::Job.path(), jobs_at, jobs, |error| report(&faults, Kind::Job, error)).await;
+        let _ = tokio::time::timeout(KINDS_FIRST, kinds_known.wait_for(|&known| known)).await;
+        let _ = tokio::time::timeout(PODS_FIRST, pods.wait_for(|&ready| ready)).await;
+        let target = Target::new(JOBS, jobs_at);
+        stream::run(job_client, target, sink, |report| kinds::note(&noted, &faults, &Kind::Job, &report)).await;
     });
-    tasks.background("index", async move {
-        let mut owner = Owner { index: Index::default(), clock, out, metrics, pods_listed, since: Positions::new() };
-        owner.run(inbox).await;
-    });
+    let owner = Owner {
+        index: Index::of(&catalog),
+        clock,
+        out,
+        metrics: metrics.clone(),
+        board: board.clone(),
+        pods_listed,
+        since: Positions::new(),
+        reached: Positions::new(),
+        behind: BTreeSet::new(),
+        complained: HashSet::new(),
+    };
+    let declared = Kinds {
+        client,
+        tasks: tasks.clone(),
+        catalog,
+        positions,
+        changes,
+        board,
+        metrics,
+        pods: pods_ready,
+        discovered,
+    };
+    tasks.background("kinds", kinds::run(declared));
+    tasks.background("index", owner.run(inbox));
     sightings
-}
-
-fn report(metrics: &WatchMetrics, kind: Kind, error: &WatchError) {
-    metrics.faults.get_or_create(&FaultLabel { kind: kind.as_str(), reason: error.label() }).inc();
-    let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
-    tracing::warn!(kind = kind.as_str(), %error, cause, "a watch failed and will be tried again");
 }
 
 /// The task that owns the index.
@@ -85,65 +115,138 @@ struct Owner {
     clock: Arc<dyn Clock>,
     out: mpsc::UnboundedSender<Sighting>,
     metrics: WatchMetrics,
+    board: Board,
     pods_listed: watch::Sender<bool>,
     /// Checkpoints from which the watches tell again: a list that began with one has reached no further than it.
     since: Positions,
+    /// Up to where each kind was looked at.
+    reached: Positions,
+    /// The kinds of which something waits in the index, so that less was said.
+    behind: BTreeSet<Kind>,
+    /// Expressions that failed before, which is said once.
+    complained: HashSet<String>,
 }
 
 impl Owner {
-    async fn run(&mut self, mut inbox: mpsc::Receiver<KindChange>) {
-        while let Some(change) = inbox.recv().await {
-            let (kind, reached, listed) = match &change {
-                KindChange::Job(change) => (Kind::Job, self.reached(Kind::Job, change), ends_list(change)),
-                KindChange::Pod(change) => (Kind::Pod, self.reached(Kind::Pod, change), ends_list(change)),
-            };
-            self.metrics.changes.get_or_create(&KindLabel { kind: kind.as_str() }).inc();
-            let observations = self.index.apply(change, self.clock.now());
-            for observation in observations {
-                self.pass_on(observation);
-            }
-            // After the observations, so that the checkpoint cannot pass them.
-            if let Some(revision) = reached {
-                let _ = self.out.send(Sighting::Reached(kind, revision));
-            }
-            if listed {
-                if kind == Kind::Pod {
-                    self.pods_listed.send_replace(true);
+    async fn run(mut self, mut inbox: mpsc::Receiver<KindChange>) {
+        let mut sources = self.board.subscribe();
+        let mut failing = BTreeMap::new();
+        loop {
+            let wake = self.index.next_wake().map(|at| self.until(at));
+            tokio::select! {
+                change = inbox.recv() => match change {
+                    Some(change) => self.take_in(change),
+                    None => return,
+                },
+                Ok(()) = sources.changed() => {
+                    let now = sources.borrow_and_update().clone();
+                    self.note_failing(&now, &mut failing);
                 }
-                let _ = self.out.send(Sighting::Listed(kind));
+                () = tokio::time::sleep(wake.unwrap_or_default()), if wake.is_some() => {}
             }
-            self.metrics.objects.set(i64::try_from(self.index.len()).unwrap_or(i64::MAX));
+            self.wake();
         }
     }
 
-    fn pass_on(&self, observation: Observation) {
-        let labels = TransitionLabel {
-            source: observation.source.as_str(),
-            transition: observation.detected.transition.as_str(),
+    fn until(&self, at: Timestamp) -> Duration {
+        Duration::try_from(at.duration_since(self.clock.now())).unwrap_or_default()
+    }
+
+    fn wake(&mut self) {
+        let now = self.clock.now();
+        if self.index.next_wake().is_some_and(|at| at <= now) {
+            let observations = self.index.wake(now);
+            self.pass_on(observations);
+        }
+        // What is not held any more may be passed by the checkpoint, after the observations.
+        for kind in std::mem::take(&mut self.behind) {
+            self.say_reached(kind);
+        }
+    }
+
+    fn take_in(&mut self, change: KindChange) {
+        let (kind, reached, listed) = match &change {
+            KindChange::Job(change) => (Kind::Job, self.reached(&Kind::Job, change), ends_list(change)),
+            KindChange::Pod(change) => (Kind::Pod, self.reached(&Kind::Pod, change), ends_list(change)),
+            KindChange::Declared(kind, change) => (kind.clone(), self.reached(kind, change), ends_list(change)),
+            KindChange::Started(kind, _) | KindChange::Stopped(kind) | KindChange::Failing(kind, _) => {
+                (kind.clone(), None, false)
+            }
         };
-        self.metrics.observations.get_or_create(&labels).inc();
-        tracing::debug!(
-            subject = %format_args!("{}/{}", observation.subject.namespace, observation.subject.name),
-            kind = observation.subject.kind,
-            source = labels.source,
-            transition = labels.transition,
-            "observed"
-        );
-        let _ = self.out.send(Sighting::Observed(Arc::new(observation)));
+        self.metrics.changes.get_or_create(&KindLabel { kind: kind.clone() }).inc();
+        let observations = self.index.apply(change, self.clock.now());
+        self.pass_on(observations);
+        if listed {
+            self.board.set(&kind, Some(State::Listed));
+            if kind == Kind::Pod {
+                self.pods_listed.send_replace(true);
+            }
+        }
+        // After the observations, so that the checkpoint cannot pass them.
+        if let Some(revision) = reached {
+            self.reached.insert(kind.clone(), revision);
+            self.say_reached(kind);
+        }
+        self.metrics.objects.set(i64::try_from(self.index.len()).unwrap_or(i64::MAX));
+    }
+
+    /// Says up to where everything of the kind was looked at: not past what waits.
+    fn say_reached(&mut self, kind: Kind) {
+        let Some(&reached) = self.reached.get(&kind) else { return };
+        let held = self.index.held(&kind).map(|first| first.saturating_sub(1)).filter(|held| *held < reached);
+        if held.is_some() {
+            self.behind.insert(kind.clone());
+        }
+        let _ = self.out.send(Sighting::Reached(kind, held.unwrap_or(reached)));
+    }
+
+    fn note_failing(&mut self, sources: &Sources, failing: &mut BTreeMap<Kind, bool>) {
+        for (kind, state) in &sources.kinds {
+            let fails = matches!(state, State::Failing(_));
+            if failing.insert(kind.clone(), fails).unwrap_or_default() != fails {
+                let observations = self.index.apply(KindChange::Failing(kind.clone(), fails), self.clock.now());
+                self.pass_on(observations);
+            }
+        }
+        failing.retain(|kind, _| sources.kinds.contains_key(kind));
+    }
+
+    fn pass_on(&mut self, observations: Vec<Observation>) {
+        for observation in observations {
+            let labels = TransitionLabel {
+                source: observation.source.as_str(),
+                transition: observation.detected.transition.as_str(),
+            };
+            self.metrics.observations.get_or_create(&labels).inc();
+            tracing::debug!(
+                subject = %format_args!("{}/{}", observation.subject.namespace, observation.subject.name),
+                kind = observation.subject.kind,
+                source = labels.source,
+                transition = labels.transition,
+                "observed"
+            );
+            let _ = self.out.send(Sighting::Observed(Arc::new(observation)));
+        }
+        for (kind, Problem { place, message }) in self.index.take_problems() {
+            self.metrics.expressions.get_or_create(&KindLabel { kind: kind.clone() }).inc();
+            if self.complained.insert(place.clone()) {
+                tracing::warn!(%kind, place, message, "an expression failed on an object, which counts as not proven");
+            }
+        }
     }
 
     /// Up to where everything was looked at once this change is.
-    fn reached<T: Watched>(&mut self, kind: Kind, change: &Change<T>) -> Option<u64> {
+    fn reached<T: Watched>(&mut self, kind: &Kind, change: &Change<T>) -> Option<u64> {
         match change {
             Change::ListStarted { since } => {
                 match since {
-                    Some(since) => self.since.insert(kind, *since),
-                    None => self.since.remove(&kind),
+                    Some(since) => self.since.insert(kind.clone(), *since),
+                    None => self.since.remove(kind),
                 };
                 None
             }
             Change::Listed(_) => None,
-            Change::ListEnded { revision } => Some(self.since.remove(&kind).unwrap_or(*revision)),
+            Change::ListEnded { revision } => Some(self.since.remove(kind).unwrap_or(*revision)),
             Change::Applied(object, _) | Change::Deleted(object, _) => Some(object.revision()),
             Change::Progress(revision) => Some(*revision),
         }

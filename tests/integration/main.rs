@@ -18,6 +18,8 @@
 mod cluster;
 #[path = "../support/install.rs"]
 mod install;
+#[path = "../support/kinds.rs"]
+mod kinds_support;
 #[path = "../support/mail.rs"]
 mod mail;
 #[path = "../support/robot.rs"]
@@ -29,6 +31,8 @@ mod budget;
 mod bus;
 mod crash;
 mod detection;
+mod examples;
+mod kinds;
 mod methods;
 mod registry;
 mod scene;

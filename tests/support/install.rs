@@ -110,6 +110,10 @@ fn system_objects() -> anyhow::Result<Vec<Value>> {
         serde_saphyr::from_str(&text).with_context(|| format!("{} does not parse", path.display()))
     };
     let rbac = "rbac.authorization.k8s.io/v1";
+    let mut operator = rules("operator.yaml")?;
+    if let (Some(all), Value::Array(kinds)) = (operator.as_array_mut(), rules("kinds.yaml")?) {
+        all.extend(kinds);
+    }
     let subjects = json!([{"kind": "ServiceAccount", "name": SERVICE_ACCOUNT, "namespace": NAMESPACE}]);
     let role_ref = |kind: &str| json!({"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": SERVICE_ACCOUNT});
     let global = json!({"name": SERVICE_ACCOUNT});
@@ -117,7 +121,7 @@ fn system_objects() -> anyhow::Result<Vec<Value>> {
     Ok(vec![
         json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}),
         json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": local}),
-        json!({"apiVersion": rbac, "kind": "ClusterRole", "metadata": global, "rules": rules("operator.yaml")?}),
+        json!({"apiVersion": rbac, "kind": "ClusterRole", "metadata": global, "rules": operator}),
         json!({"apiVersion": rbac, "kind": "ClusterRoleBinding", "metadata": global, "subjects": subjects,
             "roleRef": role_ref("ClusterRole")}),
         json!({"apiVersion": rbac, "kind": "ClusterRole", "metadata": {"name": "AliyunServiceRoleForPAIWorkspace"},

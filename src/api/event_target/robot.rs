@@ -72,7 +72,8 @@ pub enum WeComFormat {
     /// `mention` asks for them, the message goes out as text.
     #[default]
     Markdown,
-    /// The newer Markdown with tables and lists, without colour and without mentions; older clients show it raw.
+    /// The newer Markdown with tables and lists, without colour; older clients show it raw. It mentions nobody: with
+    /// `userIds` in `mention` the message goes out as Markdown, with `mobiles` or `all` as text.
     MarkdownV2,
     /// Plain text.
     Text,

@@ -10,10 +10,10 @@ use super::problem::{InputError, InputErrors, Problem};
 use super::read::Document;
 use crate::api::names::{GROUP, VERSION};
 use crate::api::{EventBus, EventTarget, Notice, NoticeRule, Workspace};
-use crate::detect::job::JobView;
-use crate::detect::pod::PodView;
+use crate::detect::declared::Catalog;
 
 pub(super) use secrets::Secrets;
+pub(super) use workload::Workload;
 
 /// Where `kubectl apply` puts what names no namespace.
 const DEFAULT_NAMESPACE: &str = "default";
@@ -25,34 +25,33 @@ pub(super) struct Input {
     pub(super) targets: Vec<EventTarget>,
     pub(super) rules: Vec<NoticeRule>,
     pub(super) secrets: Secrets,
-    /// Several states of one Job come in the order of the input.
-    pub(super) jobs: Vec<JobView>,
-    pub(super) pods: Vec<PodView>,
+    /// In the order in which they are to be seen.
+    pub(super) workloads: Vec<Workload>,
     pub(super) problems: Vec<Problem>,
 }
 
-/// Sorts documents into kinds.
-pub(super) fn sort(documents: Vec<Document>) -> Result<Input, InputErrors> {
-    let (mut sorter, mut errors) = (Sorter::default(), Vec::new());
+/// Sorts documents into kinds; workloads are those of the catalog, beside Jobs and Pods.
+pub(super) fn sort(documents: Vec<Document>, catalog: &Catalog) -> Result<Input, InputErrors> {
+    let mut sorter = Sorter { catalog, input: Input::default(), workloads: Vec::new() };
+    let mut errors = Vec::new();
     for Document { file, number, value } in documents {
         let mut troubles = Vec::new();
         sorter.add(value, "", &mut troubles);
         let error = |message| InputError::Document { file: file.clone(), document: number, message };
         errors.extend(troubles.into_iter().map(error));
     }
-    let Sorter { mut input, jobs, pods } = sorter;
-    (input.jobs, input.pods) = workload::views(jobs, pods);
+    let Sorter { mut input, workloads, .. } = sorter;
+    input.workloads = workload::views(workloads);
     InputErrors::check(input, errors)
 }
 
-#[derive(Default)]
-struct Sorter {
+struct Sorter<'a> {
+    catalog: &'a Catalog,
     input: Input,
-    jobs: Vec<Value>,
-    pods: Vec<Value>,
+    workloads: Vec<(workload::Kind, Value)>,
 }
 
-impl Sorter {
+impl Sorter<'_> {
     /// Adds one object, or every one of a list. `path` is where it stands in its document.
     fn add(&mut self, value: Value, path: &str, troubles: &mut Vec<String>) {
         let text = |field: &str| value.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -78,11 +77,11 @@ impl Sorter {
         let is_ours = api_version == format!("{GROUP}/{VERSION}");
         let is_cluster_wide = is_ours && kind == "Workspace";
         let object = complete(&mut value, kind, is_cluster_wide)?;
-        let Self { input, jobs, pods } = self;
+        let Self { catalog, input, workloads } = self;
         let problems = &mut input.problems;
         match (api_version, kind) {
-            ("batch/v1", "Job") => jobs.push(value),
-            ("v1", "Pod") => pods.push(value),
+            ("batch/v1", "Job") => workloads.push((workload::Kind::Job, value)),
+            ("v1", "Pod") => workloads.push((workload::Kind::Pod, value)),
             ("v1", "Secret") => input.secrets.add(&value)?,
             // Stands beside a Workspace in many a file, and says nothing that matters here.
             ("v1", "Namespace") => {}
@@ -109,16 +108,31 @@ impl Sorter {
             // Made by the operator: checked, but nothing follows from them.
             (_, "EventBus") if is_ours => drop(decode::ours::<EventBus>(value, &object, problems)?),
             (_, "Notice") if is_ours => drop(decode::ours::<Notice>(value, &object, problems)?),
-            _ => problems.push(Problem::new(
-                object,
-                format!(
-                    "the kind {kind} of {api_version} is unknown here and left out; known are Workspace, EventTarget \
-                     and NoticeRule of {GROUP}/{VERSION}, Secret and Pod of v1, and Job of batch/v1"
-                ),
-            )),
+            _ => match catalog.kind_of(api_version, kind) {
+                Some(declared) => workloads.push((workload::Kind::Declared(declared.clone()), value)),
+                None => problems.push(Problem::new(object, unknown(api_version, kind, catalog))),
+            },
         }
         Ok(())
     }
+}
+
+/// Says that nothing is known of a kind, or not in this version.
+fn unknown(api_version: &str, kind: &str, catalog: &Catalog) -> String {
+    let group = api_version.rsplit_once('/').map_or("", |(group, _)| group);
+    let others = catalog.kinds().iter().filter(|known| (known.group(), known.kind()) == (group, kind));
+    let versions: Vec<&str> = others.flat_map(|known| known.versions()).map(String::as_str).collect();
+    if !versions.is_empty() {
+        return format!(
+            "the kind {kind} of {api_version} is unknown here and left out; of {group}, known is {}",
+            versions.join(", ")
+        );
+    }
+    format!(
+        "the kind {kind} of {api_version} is unknown here and left out; known are Workspace, EventTarget and NoticeRule \
+         of {GROUP}/{VERSION}, Secret and Pod of v1, Job of batch/v1, and the kinds of the catalog (docs/kinds.md), to \
+         which --catalog adds"
+    )
 }
 
 /// What is applied twice counts as it was applied last.

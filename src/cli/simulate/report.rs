@@ -94,7 +94,7 @@ impl fmt::Display for SimulatedNotice {
                 }
                 writeln!(f)?;
                 for line in body.lines() {
-                    writeln!(f, "    {}", one_line(line))?;
+                    writeln!(f, "{}", format!("    {}", one_line(line)).trim_end())?;
                 }
             }
         }

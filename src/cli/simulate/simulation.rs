@@ -5,20 +5,20 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 
-use super::force::{self, InForce, Objects};
-use super::input::Input;
+use super::input::{Input, Workload};
 use super::problem::Problem;
 use super::redact::{self, Secrecy};
 use super::report::{Report, ShownRequest, SimulatedDelivery, SimulatedNotice};
 use crate::api::Notice;
 use crate::channel::Leg;
+use crate::controller::offline::{self, InForce, Objects};
 use crate::delivery::attempt::Attempt;
 use crate::delivery::targets::{Recipient, TargetKey, TargetState};
 use crate::outbox::draft::{Draft, draft};
 use crate::rules::WorkspacePolicy;
-use crate::watch::Observation;
 use crate::watch::index::{Index, KindChange};
 use crate::watch::stream::Change;
+use crate::watch::{Kind, Observation};
 
 /// Oldest event that may be notified; the operator's own default.
 const LOOKBACK: SignedDuration = SignedDuration::from_hours(24);
@@ -49,19 +49,44 @@ impl Moment {
 
 /// Simulates that the operator, just started, sees all of these objects at a moment.
 pub(super) fn simulate(input: Input, moment: Moment, secrecy: Secrecy) -> Report {
-    let Input { workspaces, targets, rules, secrets, jobs, pods, mut problems } = input;
-    let in_force = force::judge(Objects { workspaces, targets, rules, secrets }, &mut problems);
-    let mut index = Index::default();
-    // Pods first: a Job that has ended forgets them.
-    let pods = pods.into_iter().map(|pod| KindChange::Pod(Change::Listed(pod)));
-    let jobs = jobs.into_iter().map(|job| KindChange::Job(Change::Listed(job)));
+    let Input { workspaces, targets, rules, secrets, workloads, mut problems } = input;
+    let in_force = offline::judge(Objects { workspaces, targets, rules, secrets: secrets.into_texts() });
+    problems.extend(in_force.findings.iter().map(|finding| Problem::new(&finding.object, &finding.message)));
+    let observations = observe(workloads, moment.time(), &mut problems);
     let mut report = Report { problems, ..Report::default() };
-    for observation in pods.chain(jobs).flat_map(|change| index.apply(change, moment.time())) {
+    for observation in observations {
         tell(&observation, &in_force, (moment, secrecy), &mut report);
     }
     report.notices.sort_by(|a, b| (a.event.time, &a.namespace, &a.name).cmp(&(b.event.time, &b.namespace, &b.name)));
     report.unmatched.sort_by(|a, b| (a.time, &a.id).cmp(&(b.time, &b.id)));
     report
+}
+
+/// What the operator sees in these objects. An owner that is not among them is none.
+fn observe(workloads: Vec<Workload>, now: Timestamp, problems: &mut Vec<Problem>) -> Vec<Observation> {
+    let mut index = Index::default();
+    for workload in &workloads {
+        if let Workload::Declared(kind, _) = workload {
+            index.apply(KindChange::Started(Kind::declared(kind), kind.clone()), now);
+        }
+    }
+    let mut observations = Vec::new();
+    for workload in workloads {
+        let change = match workload {
+            Workload::Job(job) => KindChange::Job(Change::Listed(job)),
+            Workload::Pod(pod) => KindChange::Pod(Change::Listed(pod)),
+            Workload::Declared(kind, object) => KindChange::Declared(Kind::declared(&kind), Change::Listed(object)),
+        };
+        observations.extend(index.apply(change, now));
+    }
+    observations.extend(index.settle(now));
+    for (kind, problem) in index.take_problems() {
+        let problem = Problem::new(kind.to_string(), format!("an expression failed, and proves nothing: {problem}"));
+        if !problems.contains(&problem) {
+            problems.push(problem);
+        }
+    }
+    observations
 }
 
 /// Puts an observation where it belongs in the report.
@@ -127,7 +152,7 @@ fn requests(
     in_force: &InForce,
     (now, secrecy): (Timestamp, Secrecy),
 ) -> Vec<ShownRequest> {
-    let key = TargetKey { namespace: policy.namespace.clone(), name: target.to_owned() };
+    let key = TargetKey::named(&policy.namespace, target);
     let Some(target) = in_force.targets.get(&key) else { return Vec::new() };
     let TargetState::Ready(resolved) = &target.state else { return Vec::new() };
     let legs: Vec<Option<Leg>> =

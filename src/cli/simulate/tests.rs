@@ -9,6 +9,7 @@ fn args(files: &[&str]) -> SimulateArgs {
     SimulateArgs {
         files: files.iter().map(|file| format!("{FIXTURES}/{file}")).collect(),
         now: Some("2026-01-01T03:00:00Z".parse().unwrap()),
+        catalog: None,
         reveal: false,
         output: Output::Text,
     }
@@ -23,13 +24,82 @@ fn report_on(text: &str) -> report::Report {
     let (mut documents, mut errors) = (Vec::new(), Vec::new());
     read::parse("test.yaml", text, &mut documents, &mut errors);
     assert_eq!(errors, []);
-    simulation::simulate(input::sort(documents).unwrap(), simulation::Moment::At(args(&[]).now.unwrap()), Secrecy::Hide)
+    let input = input::sort(documents, &Catalog::built_in()).unwrap();
+    simulation::simulate(input, simulation::Moment::At(args(&[]).now.unwrap()), Secrecy::Hide)
 }
 
 #[test]
 fn a_failed_job_becomes_a_notice_with_one_request_for_dingtalk_and_one_for_http() {
     insta::assert_snapshot!("team_text", simulate(&args(&["team"])).unwrap());
     insta::assert_snapshot!("team_json", simulate(&SimulateArgs { output: Output::Json, ..args(&["team"]) }).unwrap());
+}
+
+#[test]
+fn a_failed_job_becomes_exact_requests_for_every_channel_in_every_form() {
+    let all = ["channels", "team/workload.json"];
+    insta::assert_snapshot!("channels", simulate(&args(&all)).unwrap());
+    let secrets = [
+        "ding-token-1",
+        "SEC0123456789",
+        "wecom-key-1",
+        "lark-token-1",
+        "lark-signing-key-1",
+        "hook-token-1",
+        "bearer-token-1",
+        "header-token-1",
+        "basic-user-1",
+        "basic-password-1",
+        "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8",
+        "mail-user-1",
+        "mail-password-1",
+        "access-key-id-1",
+        "access-key-secret-1",
+        "security-token-1",
+    ];
+    for output in [Output::Json, Output::Text] {
+        let hidden = simulate(&SimulateArgs { output, ..args(&all) }).unwrap();
+        for secret in secrets {
+            assert!(!hidden.contains(secret), "{secret}");
+        }
+        // Who is called and written to is what a user wants to check.
+        for who in ["13900000000", "zhangsan", "ou_0123456789abcdef", "oncall@example.com"] {
+            assert!(hidden.contains(who), "{who}");
+        }
+        let revealed = simulate(&SimulateArgs { output, reveal: true, ..args(&all) }).unwrap();
+        for token in ["ding-token-1", "wecom-key-1", "lark-token-1", "hook-token-1", "access-key-id-1"] {
+            assert!(revealed.contains(token) && !revealed.contains("***"), "{token}");
+        }
+    }
+}
+
+#[test]
+fn a_contact_without_its_gateway_and_a_workspace_not_in_force_are_problems_in_the_words_of_the_conditions() {
+    let policy = |workspace: &str| {
+        report_on(&format!(
+            "{{apiVersion: notification.pai.dev/v1alpha1, kind: Workspace, metadata: {{name: ml}}, spec: {{{workspace}}}}}\n\
+             ---\n{{apiVersion: notification.pai.dev/v1alpha1, kind: EventTarget, metadata: {{name: people, namespace: ml}},\n\
+             spec: {{contacts: [{{name: On-call, email: oncall@example.com, methods: [Email]}}]}}}}\n\
+             ---\n{{apiVersion: notification.pai.dev/v1alpha1, kind: NoticeRule, metadata: {{name: all, namespace: ml}},\n\
+             spec: {{sources: [{{type: DLCJob}}], targets: [{{name: people}}]}}}}\n"
+        ))
+    };
+    let problems = |workspace: &str| -> Vec<String> {
+        policy(workspace).problems.iter().map(|problem| format!("{}: {}", problem.object, problem.message)).collect()
+    };
+    let missing = "EventTarget ml/people: spec.contacts[0]: Email needs spec.messageSettings.email of Workspace \
+                   ml; ask its administrator to set it";
+    assert_eq!(problems("activate: true, grantAccess: true"), [missing]);
+    assert_eq!(
+        problems("activate: false, grantAccess: true, consoleUrl: 'https://c.example/{{ nope }}'")
+            .iter()
+            .map(|problem| problem.split(": there is no variable").next().unwrap_or_default())
+            .collect::<Vec<_>>(),
+        [
+            "Workspace ml: set spec.activate of Workspace ml to true",
+            "Workspace ml: messages have no link: spec.consoleUrl, line 1",
+            missing,
+        ]
+    );
 }
 
 #[test]
@@ -167,7 +237,7 @@ fn the_pods_of_a_job_tell_of_its_cause_even_if_no_object_has_a_uid() {
 fn a_namespace_belongs_to_one_workspace_and_an_object_that_is_there_twice_counts_once() {
     let workspace = |name: &str| {
         format!(
-            "---\napiVersion: notification.pai.dev/v1alpha1\nkind: Workspace\nmetadata: {{name: {name}}}\nspec: {{namespace: ml}}\n"
+            "---\napiVersion: notification.pai.dev/v1alpha1\nkind: Workspace\nmetadata: {{name: {name}}}\nspec: {{namespace: ml, activate: true, grantAccess: true}}\n"
         )
     };
     let report = report_on(&[workspace("a"), workspace("b"), workspace("a")].concat());
@@ -176,7 +246,10 @@ fn a_namespace_belongs_to_one_workspace_and_an_object_that_is_there_twice_counts
         problems,
         [
             ("Workspace a", "is there more than once; the last one counts"),
-            ("Workspace b", "namespace ml belongs to Workspace a; choose another namespace"),
+            (
+                "Workspace b",
+                "namespace ml belongs to the older Workspace a; choose another namespace, or delete one of the two"
+            ),
         ]
     );
 }
@@ -231,4 +304,91 @@ fn old_files_are_simulated_as_they_are_unless_a_time_is_asked_for() {
     let later = Some("2026-06-01T00:00:00Z".parse().unwrap());
     let asked = simulate(&SimulateArgs { now: later, ..args(&["team"]) }).unwrap();
     assert!(asked.contains("too old") && !asked.contains("Notice vision/nightly-42-jobfailed-"), "{asked}");
+}
+
+/// Kind and name of the subject, and transition, of every event that a report shows.
+fn events(report: &report::Report) -> Vec<String> {
+    let shown = |event: &crate::lifecycle::Event| {
+        format!("{} {} {}", event.subject.kind, event.subject.name, event.transition.as_str())
+    };
+    report.unmatched.iter().map(shown).collect()
+}
+
+#[test]
+fn an_object_of_a_kind_of_the_catalog_shows_its_transitions_with_times_and_reasons() {
+    let report = report_on(
+        r#"
+apiVersion: kubeflow.org/v1
+kind: PyTorchJob
+metadata: {name: train, namespace: vision, creationTimestamp: "2026-01-01T01:00:00Z"}
+status:
+  startTime: "2026-01-01T01:00:05Z"
+  completionTime: "2026-01-01T02:30:00Z"
+  conditions:
+  - {type: Failed, status: "True", reason: PyTorchJobFailed, message: it was active longer than specified, lastTransitionTime: "2026-01-01T02:30:01Z"}
+---
+apiVersion: agents.kruise.io/v1alpha1
+kind: Commit
+metadata: {name: save, namespace: vision, creationTimestamp: "2026-01-01T01:00:00Z"}
+spec: {podName: book-0}
+status: {phase: Running, startTime: "2026-01-01T01:00:10Z"}
+"#,
+    );
+    assert_eq!(report.problems, []);
+    assert_eq!(events(&report), ["Commit save ImageSaving", "PyTorchJob train Failed"]);
+    let failed = &report.unmatched[1];
+    assert_eq!(
+        (failed.time.to_string().as_str(), failed.reason.as_str()),
+        ("2026-01-01T02:30:00Z", "PyTorchJobFailed")
+    );
+    assert!(failed.events.iter().any(|event| event.as_str() == "JobTimeout"), "{:?}", failed.events);
+}
+
+#[test]
+fn only_the_topmost_owner_among_the_given_objects_is_told_about_in_whatever_order_they_are_given() {
+    let owner = |kind: &str| format!("ownerReferences: [{{kind: {kind}, name: train, controller: true}}]");
+    let train = "{apiVersion: trainer.kubeflow.org/v1alpha1, kind: TrainJob, metadata: {name: train}, status: {jobsStatus: [{name: node, ready: 1}]}}".to_owned();
+    let set = format!(
+        "{{apiVersion: jobset.x-k8s.io/v1alpha2, kind: JobSet, metadata: {{name: train, {}}}, status: {{restarts: 1}}}}",
+        owner("TrainJob")
+    );
+    let job = format!(
+        "{{apiVersion: batch/v1, kind: Job, metadata: {{name: train-node, {}}}, status: {{ready: 1, active: 1}}}}",
+        owner("JobSet")
+    );
+    for order in [[&train, &set, &job], [&job, &set, &train], [&set, &train, &job]] {
+        let report = report_on(&order.map(|object| format!("---\n{object}\n")).concat());
+        let mut told = events(&report);
+        told.sort();
+        assert_eq!(told, ["TrainJob train FaultTolerance", "TrainJob train Running"], "{:?}", report.problems);
+    }
+    let told = events(&report_on(&format!("---\n{set}\n---\n{job}\n")));
+    assert_eq!(told, ["JobSet train FaultTolerance"], "the TrainJob is not among them");
+}
+
+#[test]
+fn a_kind_or_version_that_is_not_known_is_named_and_a_directory_adds_kinds() {
+    let report = report_on(
+        "{apiVersion: ray.io/v9, kind: RayJob, metadata: {name: a}}\n---\n{apiVersion: x.io/v1, kind: Run, metadata: {name: a}}",
+    );
+    let messages: Vec<&str> = report.problems.iter().map(|problem| problem.message.as_str()).collect();
+    assert!(messages[0].contains("RayJob of ray.io/v9 is unknown here") && messages[0].contains("v1, v1alpha1"));
+    assert!(messages[1].contains("Run of x.io/v1 is unknown here"), "{messages:?}");
+
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).unwrap();
+    let head = "group: x.io\nversions: [v1]\nkind: Run\nplural: runs\ndocs: https://x.io\nsource: DLCJob\ntransitions:\n- transition: Running\n";
+    file("bad.yaml", &format!("{head}  when: (\n"));
+    file("run.yaml", &format!("{head}  when: status.phase == 'Running'\n"));
+    file(
+        "object.json",
+        "{\"apiVersion\": \"x.io/v1\", \"kind\": \"Run\", \"metadata\": {\"name\": \"mine\"}, \"status\": {\"phase\": \"Running\"}}",
+    );
+    let args = SimulateArgs {
+        files: vec![directory.path().join("object.json").display().to_string()],
+        catalog: Some(directory.path().to_owned()),
+        ..args(&[])
+    };
+    let shown = simulate(&args).unwrap();
+    assert!(shown.contains("bad.yaml:9: ") && shown.contains("Running"), "{shown}");
 }

@@ -56,6 +56,7 @@ fn access(missing: Result<Option<&str>, ()>) -> Access {
 fn world() -> World {
     let bus = object("EventBus", Some("vision"), "pai-system-vision", json!({"workspace": "vision"}));
     World {
+        sources: Arc::default(),
         gone: GoneTargets::new(),
         workspaces: vec![workspace("vision")],
         buses: HashMap::from([(("vision".to_owned(), "pai-system-vision".to_owned()), bus)]),

@@ -165,6 +165,13 @@ impl Catalog {
         Ok(Kind { header: Arc::new(header(name, file)), body })
     }
 
+    /// Without the kinds of these names, such as `pytorchjobs.kubeflow.org`.
+    #[must_use]
+    pub fn without(mut self, names: &[String]) -> Self {
+        self.kinds.retain(|kind| !names.contains(&kind.name()));
+        self
+    }
+
     /// Every kind.
     #[must_use]
     pub fn kinds(&self) -> &[Kind] {

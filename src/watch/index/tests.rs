@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::watch::Place;
 use Freshness::{Live, Replayed};
 
 /// A time on the day of all these tests.
@@ -162,7 +163,7 @@ fn a_time_that_counts_depends_on_how_a_change_became_known() {
 }
 
 fn places(told: &[Observation]) -> Vec<Place> {
-    told.iter().filter_map(|seen| seen.place).collect()
+    told.iter().filter_map(|seen| seen.place.clone()).collect()
 }
 
 #[test]

@@ -4,23 +4,14 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
+use secrecy::SecretString;
 use serde_json::Value;
 
-use crate::channel::SecretLookup;
-use crate::channel::resolve::SecretError;
+use crate::controller::offline::SecretTexts;
 
-/// Every Secret, by namespace and name.
+/// Every Secret, by namespace and name, with what is text in it.
 #[derive(Debug, Default)]
-pub(in super::super) struct Secrets {
-    secrets: BTreeMap<(String, String), BTreeMap<String, SecretSlice<u8>>>,
-}
-
-/// The Secrets of one namespace.
-pub(in super::super) struct NamespaceSecrets<'a> {
-    secrets: &'a Secrets,
-    namespace: &'a str,
-}
+pub(in super::super) struct Secrets(SecretTexts);
 
 impl Secrets {
     /// Reads one, as the API server would: `stringData` wins over `data`.
@@ -30,19 +21,22 @@ impl Secrets {
         for (key, value) in entries(value, "data")? {
             let bytes = value.as_str().and_then(|text| STANDARD.decode(without_breaks(text)).ok());
             let bytes = bytes.ok_or_else(|| format!("data.{key}: must be Base64; use stringData for plain text"))?;
-            keys.insert(key.clone(), SecretSlice::from(bytes));
+            // No target can use what is no text.
+            if let Ok(text) = String::from_utf8(bytes) {
+                keys.insert(key.clone(), SecretString::from(text));
+            }
         }
         for (key, value) in entries(value, "stringData")? {
             let text = value.as_str().ok_or_else(|| format!("stringData.{key}: must be a string; quote it"))?;
-            keys.insert(key.clone(), SecretSlice::from(text.as_bytes().to_vec()));
+            keys.insert(key.clone(), SecretString::from(text));
         }
-        self.secrets.insert((text("/metadata/namespace"), text("/metadata/name")), keys);
+        self.0.insert((text("/metadata/namespace"), text("/metadata/name")), keys);
         Ok(())
     }
 
-    /// Those of one namespace.
-    pub(in super::super) const fn of<'a>(&'a self, namespace: &'a str) -> NamespaceSecrets<'a> {
-        NamespaceSecrets { secrets: self, namespace }
+    /// All of them.
+    pub(in super::super) fn into_texts(self) -> SecretTexts {
+        self.0
     }
 }
 
@@ -55,15 +49,5 @@ fn entries<'a>(value: &'a Value, field: &str) -> Result<Vec<(&'a String, &'a Val
         Some(Value::Object(entries)) => Ok(entries.iter().collect()),
         Some(Value::Null) | None => Ok(Vec::new()),
         Some(_) => Err(format!("{field}: must be an object of keys and strings")),
-    }
-}
-
-impl SecretLookup for NamespaceSecrets<'_> {
-    fn get(&self, name: &str, key: &str) -> Result<SecretString, SecretError> {
-        let keys =
-            self.secrets.secrets.get(&(self.namespace.to_owned(), name.to_owned())).ok_or(SecretError::NotFound)?;
-        let value = keys.get(key).ok_or(SecretError::KeyMissing)?;
-        let text = std::str::from_utf8(value.expose_secret()).map_err(|_| SecretError::KeyMissing)?;
-        Ok(SecretString::from(text))
     }
 }

@@ -81,6 +81,10 @@ fn a_jobset_runs_since_the_first_pod_of_its_present_run() {
         "10:05:00")]});
     proves_below(&jobset(), &of(&status), &below, &["Running[10:05:00]@10:05:20"]);
     let suspended = conditions(&[yes("Suspended", "SuspendedJobs", "10:00:03")]);
+    // Its Pods are seen to be ready before it is seen to be resumed.
+    proves_below(&jobset(), &of(&suspended), &below, &["Queued[]@10:00:00"]);
+    let pods = [ready("10:00:02")];
+    let below = Below { pods: &pods, lent: &[] };
     proves_below(&jobset(), &of(&suspended), &below, &["Stopped[10:00:03]@10:00:03"]);
     proves_below(&jobset(), &labelled(&kueue(), &spec(), &suspended), &below, &["Queued[10:00:03]@10:00:03"]);
 }
