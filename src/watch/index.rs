@@ -34,7 +34,7 @@ use crate::detect::job::JobView;
 use crate::detect::pod::{self, PodView};
 use family::{Fact, Top, later};
 use kinds::Kinds;
-use node::{Node, View};
+use node::{Node, Patience, View};
 use told::{Known, Seen};
 use waiting::Waiting;
 
@@ -242,11 +242,10 @@ impl Index {
             }
         }
         let uid: Box<str> = view.metadata().uid.clone();
-        match self.nodes.get_mut(&uid) {
+        match self.nodes.get(&uid) {
             Some(node) if node.view.revision() > seen.revision => return told,
-            Some(node) => {
-                node.renew(view);
-                self.adopt(&uid);
+            Some(_) => {
+                self.renew(&uid, view);
                 told.extend(self.speak(&uid, seen));
             }
             None => {
@@ -288,8 +287,8 @@ impl Index {
         }
         let uid: Box<str> = view.metadata().uid.clone();
         // The last state may prove an end that no earlier change told.
-        if let Some(node) = self.nodes.get_mut(&uid) {
-            node.renew(view);
+        if self.nodes.contains_key(&uid) {
+            self.renew(&uid, view);
         } else {
             self.nodes.insert(uid.clone(), Box::new(Node::new(view)));
             self.adopt(&uid);
@@ -328,8 +327,14 @@ impl Index {
         if node.leaving {
             return self.gone(uid, Presence::Deleted, &wait.seen);
         }
-        if node.patience == node::Patience::Fresh {
-            node.patience = node::Patience::Over;
+        if node.patience == Patience::Fresh {
+            node.patience = Patience::Over;
+        }
+        if self.top(uid) == Top::Nobody
+            && let Some(node) = self.nodes.get_mut(uid)
+        {
+            // Its owner is deleted: nothing that comes later makes it one that speaks for itself.
+            node.patience = Patience::Orphaned;
         }
         let seen = Seen { now: now.max(wait.seen.now), ..wait.seen };
         self.speak(uid, &seen)

@@ -363,3 +363,38 @@ async fn a_forbidden_kind_and_a_broken_file_are_named_and_the_rest_works() {
     own.uninstall(&admin).await.unwrap();
     grant(all).await;
 }
+
+#[tokio::test]
+async fn what_happens_while_nobody_watches_is_told_once_and_what_was_told_before_is_not() {
+    let stage = stage("away", &[PYTORCH, TRAIN, JOBSET], &[]).await;
+    let running = || json!({"startTime": at(0), "conditions": [condition("Running", "True", "")]});
+    let ends = stage.thing(PYTORCH, "ends", json!({"spec": {}})).await;
+    let vanishes = stage.thing(PYTORCH, "vanishes", json!({"spec": {}})).await;
+    let train = stage.thing(TRAIN, "train", json!({"spec": {}})).await;
+    let set = stage.thing(JOBSET, "train", json!({"metadata": train.owns(), "spec": {"replicatedJobs": []}})).await;
+    ends.status(running()).await;
+    vanishes.status(running()).await;
+    train.status(json!({"jobsStatus": [{"name": "node", "ready": 1}]})).await;
+    let before: &[&str] = &["queued", "running"];
+    tell(&stage.audit, &[("PyTorchJob/ends", before), ("PyTorchJob/vanishes", before), ("TrainJob/train", before)])
+        .await;
+    // The checkpoint is written every two seconds.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let Stage { scene, audit, operator } = stage;
+    operator.kill().await.unwrap();
+    ends.status(json!({"completionTime": at(0), "conditions": [condition("Succeeded", "True", "")]})).await;
+    ends.delete().await;
+    vanishes.delete().await;
+    set.status(json!({"restarts": 1})).await;
+    let short = Thing::create(&scene.admin, PYTORCH, &scene.namespace, "short", json!({"spec": {}})).await;
+    short.status(json!({"conditions": [condition("Failed", "True", "")]})).await;
+    short.delete().await;
+    let _operator = Operator::start(&scene.installed, &[]).await.unwrap();
+    let expected: &[(&str, &[&str])] = &[
+        ("PyTorchJob/ends", &["queued", "running", "succeeded"]),
+        ("PyTorchJob/vanishes", &["queued", "running", "stopped"]),
+        ("TrainJob/train", &["queued", "running", "fault-tolerance"]),
+        ("PyTorchJob/short", &["queued", "failed"]),
+    ];
+    tell_only(&audit, expected).await;
+}

@@ -103,6 +103,30 @@ impl Index {
         owners.iter().find_map(|owner| Some((owner, Some(self.kinds.of_owner(owner)?))))
     }
 
+    /// Takes an object out of the children of its owners.
+    fn disown(&mut self, uid: &str, owners: &[Owner]) {
+        for owner in owners {
+            if let Some(siblings) = self.children.get_mut(&owner.uid) {
+                siblings.retain(|sibling| &**sibling != uid);
+                if siblings.is_empty() {
+                    self.children.remove(&owner.uid);
+                }
+            }
+        }
+    }
+
+    /// Takes in a newer state of an object, which may have other owners.
+    pub(super) fn renew(&mut self, uid: &str, view: View) {
+        let Some(node) = self.nodes.get_mut(uid) else { return };
+        let before = (node.view.owners() != view.owners()).then(|| node.view.owners().to_vec());
+        node.renew(view);
+        if let Some(before) = before {
+            node.patience = Patience::Fresh;
+            self.disown(uid, &before);
+            self.adopt(uid);
+        }
+    }
+
     /// Enters an object among the children of its owners.
     pub(super) fn adopt(&mut self, uid: &str) {
         let Some(node) = self.nodes.get(uid).filter(|node| !node.stands_alone) else { return };
@@ -116,6 +140,14 @@ impl Index {
 
     /// What happened to this object is told, of whomever it is told; or it waits.
     pub(super) fn speak(&mut self, uid: &str, seen: &Seen) -> Vec<Observation> {
+        let is_subject = |uid: &str| self.nodes.get(uid).is_some_and(|node| node.view.source().is_some());
+        if !is_subject(uid) {
+            // The queue entry of a group of Pods tells of each of them.
+            let owners = self.nodes.get(uid).map(|node| node.view.owners()).unwrap_or_default();
+            let all: Vec<Box<str>> =
+                owners.iter().map(|owner| owner.uid.clone()).filter(|uid| is_subject(uid)).collect();
+            return all.iter().flat_map(|owner| self.speak_of(owner, seen)).collect();
+        }
         match self.top(uid) {
             Top::Is(top) => {
                 self.ask_anew(uid, &top);
@@ -123,11 +155,8 @@ impl Index {
             }
             Top::Waits { at, of } => {
                 self.ask_anew(uid, &at);
-                // What is no subject has nothing to say before its owner is there.
-                if self.nodes.get(&at).is_some_and(|node| node.view.source().is_some()) {
-                    let patience = if self.kinds.is_listed(&of) { OWNER_PATIENCE } else { LIST_PATIENCE };
-                    self.waiting.wait(&at, Some(of), later(seen.now, patience), seen.clone());
-                }
+                let patience = if self.kinds.is_listed(&of) { OWNER_PATIENCE } else { LIST_PATIENCE };
+                self.waiting.wait(&at, Some(of), later(seen.now, patience), seen.clone());
                 Vec::new()
             }
             Top::Nobody => Vec::new(),
@@ -289,14 +318,7 @@ impl Index {
         self.waiting.release(uid);
         let Some(node) = self.nodes.remove(uid) else { return };
         let pods = self.facts.remove(uid).unwrap_or_default();
-        for owner in node.view.owners() {
-            if let Some(siblings) = self.children.get_mut(&owner.uid) {
-                siblings.retain(|sibling| &**sibling != uid);
-                if siblings.is_empty() {
-                    self.children.remove(&owner.uid);
-                }
-            }
-        }
+        self.disown(uid, node.view.owners());
         let heir = node.view.owners().iter().find(|owner| self.nodes.contains_key(&owner.uid));
         if let Some(owner) = heir.filter(|_| !node.stands_alone && !pods.is_empty()) {
             let inherited = self.facts.entry(owner.uid.clone()).or_default();

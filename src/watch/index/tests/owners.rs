@@ -279,6 +279,28 @@ fn a_queue_entry_tells_of_the_job_or_pod_that_owns_it() {
     let told = watched.live(thing("Workload/w", Some("Job/u1"), 7, &evicted));
     assert_eq!(told, ["u1 Preempted"]);
     assert_eq!(watched.index.next_wake(), None, "what is no subject does not wait");
+
+    // Plain Pods that are queued as a group own one entry together.
+    let mut watched = Watched::of(&["Workload"]);
+    for uid in ["n1", "n2"] {
+        watched.pod(notebook(uid, 8, &json!({"phase": "Running"})));
+    }
+    let failed = json!({"conditions": [condition("Evicted", "DeactivatedDueToRequeuingLimitExceeded", "11:59:00")]});
+    let (kind, _) = thing("Workload/g", None, 9, &failed);
+    let owner = |uid: &str| json!({"apiVersion": "v1", "kind": "Pod", "name": uid, "uid": uid});
+    let group = Object::from(json!({"metadata": {"name": "g", "uid": "g", "resourceVersion": "9",
+        "ownerReferences": [owner("n1"), owner("n2")]}, "status": failed}));
+    assert_eq!(watched.live((kind, group)), ["n1 Failed", "n2 Failed"]);
+}
+
+#[test]
+fn a_part_that_is_released_by_its_owner_speaks_for_itself() {
+    let mut watched = Watched::of(&["JobSet"]);
+    watched.live(thing("JobSet/s", None, 5, &restarts(0)));
+    assert_eq!(watched.job(part("u1", "JobSet/s", 6, &running())), NOTHING);
+    assert_eq!(watched.job(job("u1", 7, &running())), ["u1 Running"]);
+    assert_eq!(watched.live(thing("JobSet/s", None, 8, &restarts(1))), ["s FaultTolerance"]);
+    assert!(!watched.index.children.contains_key("s"));
 }
 
 /// The nodes of a `Workflow` have Pods, whose states are no news of the run.
