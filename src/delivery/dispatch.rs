@@ -7,6 +7,7 @@ mod live;
 mod outcome;
 mod sending;
 mod state;
+mod takeover;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -141,13 +141,15 @@ impl Dispatcher {
         live.writing = false;
         if written == Written::Removed {
             self.live.remove(key);
-            return;
-        }
-        if live.dirty {
+        } else if live.dirty {
             self.write(key);
+            return;
         } else if live.pending().next().is_none() {
             self.live.remove(key);
             self.settled.insert(key.clone(), self.clock.now());
+        }
+        for recipient in self.unstored.remove(key).unwrap_or_default() {
+            self.run(&recipient);
         }
     }
 }

@@ -97,7 +97,9 @@ impl Dispatcher {
         };
         let limits = channel.limits();
         let rules = Rules { limits, rate_per_minute: target.rate_per_minute, max_age: target.max_age };
-        if rules.has_budget() && self.role != Role::Leading {
+        // What was sent must be known, and be found by whoever takes over, before more is sent.
+        let counted = self.role == Role::Leading && !self.unstored.values().any(|all| all.contains(recipient));
+        if rules.has_budget() && !counted {
             return;
         }
         let budget = BudgetKey::of(channel, recipient);
@@ -191,6 +193,9 @@ impl Dispatcher {
                 Step::Retry(next) => Note::Retry { at: now, next, code, message },
             };
             self.note(&item.notice, recipient, item.attempts, note);
+            if self.live.get(&item.notice).is_some_and(|live| live.writing) {
+                self.unstored.entry(item.notice.clone()).or_default().push(recipient.clone());
+            }
         }
         self.run(recipient);
     }

@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use kube::Client;
@@ -11,14 +10,13 @@ use tokio::sync::{mpsc, watch};
 use super::live::{self, Live};
 use super::{Report, Why, find_open, read_again, read_open};
 use crate::api::Notice;
-use crate::api::names::REDELIVER_ANNOTATION;
-use crate::api::notice::{DeliveryState, DeliveryStatus};
+use crate::api::notice::DeliveryStatus;
 use crate::channel;
 use crate::cluster::clock::Clock;
 use crate::cluster::tasks::Tasks;
 use crate::delivery::NoticeKey;
 use crate::delivery::book::{Book, NoticeView};
-use crate::delivery::budget::{Budget, BudgetKey, Budgets, LONGEST};
+use crate::delivery::budget::{Budget, BudgetKey, Budgets};
 use crate::delivery::lane::{Item, Lane};
 use crate::delivery::metrics::DeliveryMetrics;
 use crate::delivery::targets::{GoneTargets, Recipient, TargetKey, TargetState, TargetTable, Texts};
@@ -39,7 +37,8 @@ pub(super) enum Role {
     Leading,
 }
 
-/// See the module above. Its methods stand in three files: this one takes in, `sending` runs the lanes, `outcome` notes and
+/// See the module above. Its methods stand in four files: this one takes in, `takeover` finds what is stored,
+/// `sending` runs the lanes, `outcome` notes and
 /// writes.
 pub(super) struct Dispatcher {
     pub(super) client: Client,
@@ -56,6 +55,9 @@ pub(super) struct Dispatcher {
     pub(super) budgets: Budgets,
     /// Attempts of the past that no budget holds yet, because their target was not resolved: when, and how many.
     pub(super) past: HashMap<Recipient, Vec<(Timestamp, u32)>>,
+    /// Recipients whose last outcome is not stored yet, by the Notice that it is to stand on. Where there is a budget,
+    /// nothing more goes out to them until it is: a successor must be able to count what was sent.
+    pub(super) unstored: HashMap<NoticeKey, Vec<Recipient>>,
     /// Targets whose receiver is gone for good, until they are edited.
     pub(super) gone: watch::Sender<Arc<GoneTargets>>,
     /// When each lane wants to be looked at again.
@@ -100,6 +102,7 @@ impl Dispatcher {
             lanes: HashMap::new(),
             budgets,
             past: HashMap::new(),
+            unstored: HashMap::new(),
             gone,
             wakes: HashMap::new(),
             live: HashMap::new(),
@@ -259,51 +262,6 @@ impl Dispatcher {
         }
     }
 
-    /// Everything that is stored, when this replica has become the leader.
-    fn take_over(&mut self, notices: Vec<Notice>) {
-        let now = self.clock.now();
-        for notice in &notices {
-            self.note_past(notice, now);
-        }
-        self.role = Role::Leading;
-        self.restore_budgets(&Arc::default());
-        for notice in notices {
-            match self.asked_meanwhile(&notice, now) {
-                Some(why) => self.again(notice, why),
-                None => self.take_in(notice),
-            }
-        }
-        self.run_all();
-    }
-
-    /// Why a Notice is to be tried again that failed before this replica led: nobody may have led when it was asked for,
-    /// or when the target was edited.
-    fn asked_meanwhile(&self, notice: &Notice, now: Timestamp) -> Option<Why> {
-        let status = notice.status.as_ref()?;
-        let annotations = notice.metadata.annotations.as_ref();
-        if let Some(request) = annotations.and_then(|all| all.get(REDELIVER_ANNOTATION))
-            && status.redelivered.as_ref() != Some(request)
-        {
-            return Some(Why::Redeliver(request.clone()));
-        }
-        let namespace = notice.metadata.namespace.clone().unwrap_or_default();
-        let age =
-            Duration::try_from(now.duration_since(notice.metadata.creation_timestamp.as_ref()?.0)).unwrap_or_default();
-        let mended = |delivery: &&DeliveryStatus| {
-            let key = TargetKey::named(&namespace, &delivery.target);
-            self.targets.get(&key).is_some_and(|target| {
-                matches!(target.state, TargetState::Ready(_))
-                    && age < target.max_age
-                    && target.edited > delivery.last_attempt_time
-            })
-        };
-        let failed = |delivery: &&DeliveryStatus| {
-            delivery.state == DeliveryState::Failed && delivery.last_attempt_time.is_some()
-        };
-        let found = status.deliveries.iter().filter(failed).find(mended)?;
-        Some(Why::Mended(found.target.clone()))
-    }
-
     fn live_of(&self, notice: Notice) -> Live {
         let (targets, namespace) = (self.targets.clone(), notice.metadata.namespace.clone().unwrap_or_default());
         Live::new(notice, |target| {
@@ -328,42 +286,8 @@ impl Dispatcher {
         }
     }
 
-    /// Attempts that an operator before this one made count against the budgets, too.
-    fn note_past(&mut self, notice: &Notice, now: Timestamp) {
-        let namespace = notice.metadata.namespace.clone().unwrap_or_default();
-        for delivery in notice.status.iter().flat_map(|status| &status.deliveries) {
-            let Some(sent) = delivery.last_attempt_time.filter(|&t| now.duration_since(t) < LONGEST) else { continue };
-            let attempts = u32::try_from(delivery.attempts).unwrap_or(1);
-            self.past.entry(live::recipient(&namespace, delivery)).or_default().push((sent, attempts));
-        }
-    }
-
-    /// Gives the budgets what is known of the past, as far as targets say which receiver they reach.
-    fn restore_budgets(&mut self, before: &TargetTable) {
-        let now = self.clock.now();
-        let (targets, budgets) = (self.targets.clone(), self.budgets.clone());
-        self.past.retain(|recipient, past| {
-            let target = targets.get(&recipient.target);
-            let Some(channel) = target.and_then(|target| target.state.channel(recipient.leg.as_ref())) else {
-                return true;
-            };
-            if !channel.limits().rates.is_empty() || target.is_some_and(|target| target.rate_per_minute.is_some()) {
-                let key = BudgetKey::of(channel, recipient);
-                budgets.with(&key, |budget| past.iter().for_each(|(sent, attempts)| budget.restore(*sent, *attempts)));
-            }
-            false
-        });
-        for (key, target) in targets.iter().filter(|(key, _)| !before.contains_key(*key)) {
-            let silence = target.throttled_until.filter(|until| *until > now);
-            if let (Some(until), Some(channel)) = (silence, target.state.channel(None)) {
-                let key = BudgetKey::of(channel, &Recipient { target: key.clone(), leg: None });
-                budgets.with(&key, |budget| budget.silence(until));
-            }
-        }
-    }
-
     /// Failed deliveries get another try.
-    fn again(&mut self, notice: Notice, why: Why) {
+    pub(super) fn again(&mut self, notice: Notice, why: Why) {
         let key = key_of(&notice);
         self.reading.remove(&key);
         if self.role == Role::Standby {
