@@ -1,7 +1,5 @@
 //! A catalog file, compiled.
 
-use std::sync::Arc;
-
 use super::error::CatalogError;
 use super::expression::{Compiler, Expression, only_path};
 use super::keep::Keep;
@@ -10,6 +8,9 @@ use super::question::{Path, Question};
 use super::schema::{self, File, Lend, Text};
 use crate::lifecycle::event_type::Cause;
 use crate::lifecycle::{EventType, Source, Transition};
+
+/// How much of an expression an error shows, in bytes.
+const MOST_SHOWN: usize = 160;
 
 /// Everything of a file that is run. Files that are `like` another share its body.
 #[derive(Debug)]
@@ -194,10 +195,13 @@ impl Compile<'_> {
     }
 
     fn at(&self, text: &Text, Refused { line, message }: Refused) -> CatalogError {
-        self.error(Some(self.line(text) + line), &format!("`{}`: {message}", text.value.trim()))
+        let source = text.value.trim();
+        let shown = source.get(..source.floor_char_boundary(MOST_SHOWN)).unwrap_or_default();
+        let more = if shown.len() < source.len() { "…" } else { "" };
+        self.error(Some(self.line(text) + line), &format!("`{shown}{more}`: {message}"))
     }
 
     fn error(&self, line: Option<u64>, message: &str) -> CatalogError {
-        CatalogError { file: Arc::from(self.name), line, message: message.to_owned() }
+        CatalogError::new(self.name, line, message.to_owned())
     }
 }

@@ -76,10 +76,8 @@ impl Catalog {
     /// already is replaced. A file that cannot be used is an error with its line; the others are not affected.
     #[must_use]
     pub fn with_dir(self, dir: &Path) -> (Self, Vec<CatalogError>) {
-        let failed = |file: &Path, error: &std::io::Error| CatalogError {
-            file: file.display().to_string().into(),
-            line: None,
-            message: format!("cannot be read: {error}"),
+        let failed = |file: &Path, error: &std::io::Error| {
+            CatalogError::new(&file.display().to_string(), None, format!("cannot be read: {error}"))
         };
         let entries = match std::fs::read_dir(dir) {
             Ok(entries) => entries,
@@ -141,7 +139,7 @@ impl Catalog {
     }
 
     fn kind(&self, name: &str, file: File, bodies: &Bodies, added: &[Kind]) -> Result<Kind, CatalogError> {
-        let of_file = |line, message: String| CatalogError { file: name.into(), line, message };
+        let of_file = |line, message: String| CatalogError::new(name, line, message);
         let own = full_name(&file);
         let is_declared = |kind: &Kind| {
             full_name_of(kind) == own && kind.versions().iter().any(|version| file.versions.contains(version))
@@ -210,7 +208,7 @@ fn header(name: &str, file: File) -> Header {
 }
 
 fn parse(name: &str, text: &str) -> Result<File, CatalogError> {
-    let error = |line, message: String| CatalogError { file: name.into(), line, message };
+    let error = |line, message: String| CatalogError::new(name, line, message);
     let options = serde_saphyr::options! { with_snippet: false };
     let file: File = serde_saphyr::from_str_with_options(text, options).map_err(|it| {
         let line = it.location().map(|location| location.line()).filter(|line| *line > 0);

@@ -14,6 +14,19 @@ pub struct CatalogError {
     pub message: String,
 }
 
+/// Longest message, in bytes: a file may repeat itself in it.
+const LONGEST: usize = 2000;
+
+impl CatalogError {
+    pub(super) fn new(file: &str, line: Option<u64>, mut message: String) -> Self {
+        if message.len() > LONGEST {
+            message.truncate(message.floor_char_boundary(LONGEST));
+            message.push('…');
+        }
+        Self { file: file.into(), line, message }
+    }
+}
+
 /// An expression failed on one object, which counts as not proven.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{place}: {message}")]

@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 
 use super::object::Object;
 use super::question::{Path, Question, Root, Since, Step};
+use super::run::is_readable;
 
 /// The annotations, and the parts of `spec` and `status`, that are read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -75,7 +76,15 @@ impl Keep {
         // An annotation may hold the whole object again.
         object.annotations.retain(|key| self.annotations.contains(key));
         self.spec.trim(&mut object.spec);
+        let was_readable = is_readable(&object.status);
         self.status.trim(&mut object.status);
+        // What nothing could be concluded from must not turn into a status that is merely empty.
+        if !was_readable && is_readable(&object.status) {
+            match &mut object.status {
+                Json::Object(fields) => drop(fields.insert("conditions".to_owned(), Json::Bool(false))),
+                other => *other = Json::Bool(false),
+            }
+        }
     }
 }
 

@@ -233,7 +233,7 @@ impl<'a> Run<'a> {
 
 /// Whether a status has the shape that every status has. From one that has not, nothing can be concluded: that a
 /// condition is not in it does not show that it does not hold.
-fn is_readable(status: &Json) -> bool {
+pub(super) fn is_readable(status: &Json) -> bool {
     match status {
         Json::Null => true,
         Json::Object(fields) => match fields.get("conditions") {

@@ -155,3 +155,31 @@ fn an_unknown_phase_is_no_state() {
         assert!(found.iter().all(is_waiting), "{}: {}", kind.file(), shown(&found).join(" "));
     }
 }
+
+#[test]
+fn a_status_of_the_wrong_shape_still_proves_nothing_after_a_trim() {
+    let conditions = |conditions: Value| json!({"conditions": conditions});
+    for kind in Catalog::built_in().kinds() {
+        for status in [json!([11, 2]), json!("x"), conditions(json!("x")), conditions(json!(["Failed"]))] {
+            let mut object = object(&json!({}), &status);
+            kind.trim(&mut object);
+            let found = kind.detect(&object, &Below::default(), Presence::Present);
+            assert_eq!(found, Findings::default(), "{}: {status}", kind.file());
+        }
+    }
+}
+
+#[test]
+fn an_error_stays_short_whatever_is_in_the_file() {
+    let long = "x".repeat(5000);
+    let file = |when: &str, group: &str| {
+        format!(
+            "group: {group}\nversions: [v1]\nkind: A\nplural: as\ndocs: d\nsource: DLCJob\ntransitions:\n\
+             - transition: Queued\n  when: {when}\n"
+        )
+    };
+    for text in [file(&long, "a"), file("nothing.here", "a"), format!("{long}: 1\n"), file("true", &long)] {
+        let (_, errors) = Catalog::default().with_files([("a.yaml".to_owned(), text)]);
+        assert!(errors.iter().all(|error| error.message.len() < 2100), "{errors:?}");
+    }
+}
