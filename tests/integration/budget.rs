@@ -37,7 +37,10 @@ async fn sixty_events_reach_a_robot_in_no_more_than_twenty_posts_a_minute_also_o
 
     let most = robot.most_posts_in(Duration::from_mins(1));
     assert!(most <= 20, "{most} posts within a minute");
-    assert!(robot.posts().iter().all(|post| post.verdict == Verdict::Shown), "{:?}", robot.posts());
+    // The kill may have come between a reply and its recording: that one message comes again, with the same id.
+    let (shown, others): (Vec<_>, Vec<_>) = robot.posts().into_iter().partition(|post| post.verdict == Verdict::Shown);
+    let repeats = others.iter().filter(|post| post.verdict == Verdict::Repeat).count();
+    assert!(others.len() == repeats && repeats <= 1, "{others:?}");
     let texts: Vec<String> =
         robot.messages().iter().map(|message| format!("{}\n{}\n", message.title, message.text)).collect();
     let texts = texts.concat().replace('\\', "");
@@ -51,7 +54,8 @@ async fn sixty_events_reach_a_robot_in_no_more_than_twenty_posts_a_minute_also_o
     let digests: BTreeSet<String> = notices.iter().filter_map(digest_of).collect();
     let together = notices.iter().filter(|notice| digest_of(notice).is_some()).count();
     assert!(!digests.is_empty() && together > 20, "{} digests of {together}", digests.len());
-    assert_eq!(robot.messages().len(), 60 - together + digests.len());
+    let expected = 60 - together + digests.len();
+    assert!(shown.len() == expected || shown.len() == expected + 1, "{} shown, {expected} expected", shown.len());
     assert!(texts.contains("events in workspace burst"), "{texts}");
     assert!(operator.metrics().await.unwrap().contains("pai_notification_digests_total"));
 }

@@ -181,7 +181,7 @@ async fn an_endpoint_is_reached_over_tls_with_its_own_ca_and_a_client_certificat
 
 #[tokio::test]
 async fn a_receiver_that_is_gone_gets_nothing_more_until_its_target_is_edited() {
-    let (scene, _, audit) = Scene::in_force("gone").await;
+    let (scene, _, audit) = Scene::in_force("retired").await;
     let operator = scene.operator().await;
     scene.rule("ends", &["JobFinished"], &["audit"]).await;
     scene.rule_ready("ends").await;
