@@ -10,6 +10,7 @@ mod connectivity;
 mod edits;
 mod ingress;
 mod reconcile;
+mod registry;
 pub mod retention;
 mod rule;
 mod secret;
@@ -21,3 +22,4 @@ mod write;
 
 pub use ingress::{Ingress, Ingresses, Webhook};
 pub use reconcile::{Controlling, run};
+pub use registry::{Credentials, Health, PollFault, Polled, Registry, RegistryHealth};

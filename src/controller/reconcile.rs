@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::access::{self, Answer, Answers, Asking, FIRST_ANSWERS};
 use super::connectivity::{Testing, Tests};
 use super::ingress::Ingresses;
+use super::registry::RegistryHealth;
 use super::retention::Retentions;
 use super::rule::Cache;
 use super::store::{Stores, decoded, undecodable};
@@ -71,6 +72,8 @@ pub struct Controlling {
     pub retentions: watch::Sender<Arc<Retentions>>,
     /// Where the workspaces that take in what is published are published.
     pub ingresses: watch::Sender<Option<Arc<Ingresses>>>,
+    /// How the model registries that are asked are.
+    pub registries: watch::Receiver<Arc<RegistryHealth>>,
     /// The URL under which the bus is reached, without a path.
     pub bus_url: String,
 }
@@ -103,6 +106,7 @@ pub async fn run(controlling: Controlling, stop: CancellationToken) {
     controlling.tasks.background("access", access::run(asking));
     let mut leading = controlling.leading.clone();
     let mut gone = controlling.gone.subscribe();
+    let mut registries = controlling.registries.clone();
     let mut controller = Controller::new(controlling, stores, answered, &changed);
     tokio::select! {
         () = controller.prepare() => {}
@@ -113,12 +117,14 @@ pub async fn run(controlling: Controlling, stop: CancellationToken) {
         // Before the judgement: leadership that comes during it makes another round.
         let _ = leading.borrow_and_update();
         let _ = gone.borrow_and_update();
+        let _ = registries.borrow_and_update();
         controller.reconcile();
         tokio::select! {
             () = stop.cancelled() => return,
             () = changed.notified() => tokio::time::sleep(DEBOUNCE).await,
             Ok(()) = leading.changed() => {}
             Ok(()) = gone.changed() => {}
+            Ok(()) = registries.changed() => {}
             () = tokio::time::sleep(RESYNC) => {}
         }
     }
@@ -212,6 +218,7 @@ impl Controller {
             access: self.access(answers),
             secrets: self.stores.secrets(),
             gone: self.controlling.gone.borrow().as_ref().clone(),
+            registries: self.controlling.registries.borrow().as_ref().clone(),
             namespaces,
             operator: self.controlling.operator.clone(),
         }

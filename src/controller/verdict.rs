@@ -10,6 +10,7 @@ use kube::api::ObjectMeta;
 
 use super::bus;
 use super::ingress::{self, Ingresses};
+use super::registry::{self, RegistryHealth};
 use super::rule::{self, Cache, RuleVerdict};
 use super::secret::SecretsOf;
 use super::target::{self, TargetVerdict};
@@ -39,6 +40,8 @@ pub(super) struct World {
     pub(super) secrets: HashMap<String, SecretsOf>,
     /// Targets whose receiver said that it is gone for good.
     pub(super) gone: GoneTargets,
+    /// How the model registries that are asked are.
+    pub(super) registries: RegistryHealth,
     pub(super) operator: String,
 }
 
@@ -70,13 +73,30 @@ pub(super) struct Tally<'a> {
 
 /// Judges everything.
 pub(super) fn judge(world: World, cache: &mut Cache) -> Judgement {
-    let World { workspaces, buses, targets, rules, undecodable, namespaces, access, secrets, gone, operator } = world;
+    let World {
+        workspaces,
+        buses,
+        targets,
+        rules,
+        undecodable,
+        namespaces,
+        access,
+        secrets,
+        gone,
+        registries,
+        operator,
+    } = world;
     let around = Surroundings { namespaces: &namespaces, buses: &buses, access: &access, operator: &operator };
     let mut workspaces = workspace::judge_all(workspaces, &around);
     workspaces.extend(undecodable.workspaces.into_iter().map(|(meta, error)| workspace::undecodable(meta, &error)));
     let unreadable = SecretsOf::default();
-    let by_namespace = owners(&workspaces);
     let ingresses = ingress::all(&workspaces, &secrets);
+    for workspace in &mut workspaces {
+        let name = workspace.name();
+        let polled = ingresses.get(&name).map(|ingress| ingress.polled.as_slice()).unwrap_or_default();
+        workspace.verdicts.extend(registry::judge(&name, polled, &registries));
+    }
+    let by_namespace = owners(&workspaces);
     let targets = targets.into_iter().map(|object| {
         let namespace = object.namespace().unwrap_or_default();
         let secrets = secrets.get(&namespace).unwrap_or(&unreadable);

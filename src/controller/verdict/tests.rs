@@ -57,6 +57,7 @@ fn world() -> World {
     let bus = object("EventBus", Some("vision"), "pai-system-vision", json!({"workspace": "vision"}));
     World {
         gone: GoneTargets::new(),
+        registries: RegistryHealth::new(),
         workspaces: vec![workspace("vision")],
         buses: HashMap::from([(("vision".to_owned(), "pai-system-vision".to_owned()), bus)]),
         targets: vec![target("oncall")],
