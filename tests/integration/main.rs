@@ -20,6 +20,8 @@ mod cluster;
 mod install;
 #[path = "../support/mail.rs"]
 mod mail;
+#[path = "../support/registry.rs"]
+mod model_registry;
 #[path = "../support/robot.rs"]
 mod robot;
 

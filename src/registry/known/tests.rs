@@ -159,3 +159,34 @@ fn another_replica_gives_the_same_event_the_same_name() {
     let name = approval.observation.key("vision").notice_name("iris/1");
     assert!(!names("12:00:00").contains(&name), "another registry has other models");
 }
+
+#[test]
+fn what_the_webhook_tells_and_what_is_found_by_asking_is_one_event() {
+    use crate::bus::mapping::Arrival;
+    let spec: crate::api::workspace::Mlflow = serde_json::from_value(serde_json::json!({
+        "webhookSecretRef": {"name": "a", "key": "b"}, "poll": {"url": "http://mlflow"}}))
+    .unwrap();
+    let version = Version { aliases: vec!["champion".to_owned()], ..approved(version(1, "11:00:00", "11:30:00")) };
+    let look = Look { namespace: "vision", now: at("12:00:00"), lookback: SignedDuration::from_hours(24) };
+    let (found, _) = news(&[version], &polled(Registry::Mlflow), None, &look);
+    let name = |it: &Published| it.observation.key("vision").notice_name(&it.observation.subject.name);
+    let asked: Vec<String> = found.iter().map(name).collect();
+    let arrival = Arrival { workspace: "vision", namespace: "vision", now: at("12:00:00"), lookback: look.lookback };
+    let calls = [
+        ("model_version", "created", serde_json::json!({"name": "iris", "version": "1", "tags": {"team": "a"}})),
+        (
+            "model_version_tag",
+            "set",
+            serde_json::json!({"name": "iris", "version": 1, "key": "validation_status", "value": "approved"}),
+        ),
+        ("model_version_alias", "created", serde_json::json!({"name": "iris", "version": "1", "alias": "champion"})),
+    ];
+    for ((entity, action, data), asked) in calls.into_iter().zip(&asked) {
+        let body = serde_json::json!({"entity": entity, "action": action, "data": data}).to_string();
+        for delivery in ["d1", "d2"] {
+            let told = crate::bus::mlflow::read(body.as_bytes(), delivery, &spec, &arrival).unwrap().unwrap();
+            assert_eq!(&name(&told), asked, "{body}");
+        }
+    }
+    assert_eq!(asked.len(), 3);
+}
