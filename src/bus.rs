@@ -13,6 +13,7 @@ pub mod listen;
 pub mod mapping;
 pub mod metrics;
 pub mod mlflow;
+pub mod model;
 pub mod payload;
 pub mod publish;
 pub mod refusal;

@@ -11,6 +11,7 @@ mod edits;
 mod ingress;
 pub mod offline;
 mod reconcile;
+mod registry;
 pub mod retention;
 mod rule;
 mod secret;
@@ -23,3 +24,4 @@ mod write;
 
 pub use ingress::{Ingress, Ingresses, Webhook};
 pub use reconcile::{Controlling, run};
+pub use registry::{Credentials, Health, PollFault, Polled, Registry, RegistryHealth};

@@ -14,5 +14,6 @@ pub mod lifecycle;
 pub mod message;
 pub mod ops;
 pub mod outbox;
+pub mod registry;
 pub mod rules;
 pub mod watch;

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From what knows nothing to what knows everything. `lifecycle` stands before `api`, because a Notice holds an Event.
-const LAYERS: [&str; 15] = [
+const LAYERS: [&str; 16] = [
     "lifecycle",
     "api",
     "detect",
@@ -22,6 +22,7 @@ const LAYERS: [&str; 15] = [
     "delivery",
     "controller",
     "bus",
+    "registry",
     "console",
     "ops",
     "cli",

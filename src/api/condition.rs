@@ -15,7 +15,8 @@ pub const REACHABLE: &str = "Reachable";
 pub const QUOTA_EXCEEDED: &str = "QuotaExceeded";
 /// `WebhookReady`: calls of the model registry can be checked.
 pub const WEBHOOK_READY: &str = "WebhookReady";
-
+/// `RegistriesHealthy`: the model registries that are asked answer; there only if there are any.
+pub const REGISTRIES_HEALTHY: &str = "RegistriesHealthy";
 /// `ConsoleUrlValid`: the workspace's `consoleUrl` compiles; there only if it has one.
 pub const CONSOLE_URL_VALID: &str = "ConsoleUrlValid";
 
@@ -97,6 +98,14 @@ reasons! {
     InvalidCatalog,
     /// The receiver said that it is gone for good.
     Gone,
+    /// A model registry does not answer.
+    RegistryUnreachable,
+    /// A model registry wants other credentials.
+    RegistryRefused,
+    /// A model registry answers with something else than was asked for.
+    RegistryFailed,
+    /// A model registry has more versions than are looked at.
+    TooManyVersions,
     /// The last attempt was accepted.
     Succeeded,
     /// The last attempt failed.

@@ -6,9 +6,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 mod message_settings;
+mod model_registry;
 
 pub use message_settings::{
     AliyunText, AliyunVoice, EmailSettings, MessageSettings, Smtp, SmtpSecurity, TextMessageSettings, VoiceCallSettings,
+};
+pub use model_registry::{
+    ApprovedTag, CredentialsReference, KeyReference, Kubeflow, Mlflow, ModelRegistry, RegistryPoll,
 };
 
 use super::condition::conditions_schema;
@@ -72,63 +76,6 @@ pub struct WorkspaceSpec {
     /// Model registries that tell of model versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model_registry: Option<ModelRegistry>,
-}
-
-/// Model registries that tell of model versions.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
-#[serde(rename_all = "camelCase", default)]
-pub struct ModelRegistry {
-    /// An MLflow whose webhooks call `<address of the bus>/mlflow` instead of `/events`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub mlflow: Option<Mlflow>,
-}
-
-/// An MLflow that calls the workspace's bus.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct Mlflow {
-    /// Where the webhook's secret stands: MLflow signs each call with it.
-    pub webhook_secret_ref: KeyReference,
-    /// The tag of a model version that says that it is approved for deployment.
-    #[serde(default)]
-    pub approved_tag: ApprovedTag,
-    /// Aliases that say so: whoever gives a version one of these approves it.
-    #[serde(default = "champion")]
-    #[schemars(length(max = 16))]
-    pub approved_aliases: Vec<String>,
-}
-
-/// A key of a Secret in the workspace's namespace.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
-pub struct KeyReference {
-    /// Name of the Secret.
-    #[schemars(length(min = 1, max = 253))]
-    pub name: String,
-    /// Key in the Secret.
-    #[schemars(length(min = 1, max = 253))]
-    pub key: String,
-}
-
-/// A tag and its value.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
-#[serde(default)]
-pub struct ApprovedTag {
-    /// Name of the tag.
-    #[schemars(length(min = 1, max = 250))]
-    pub key: String,
-    /// The value that approves.
-    #[schemars(length(min = 1, max = 250))]
-    pub value: String,
-}
-
-impl Default for ApprovedTag {
-    fn default() -> Self {
-        Self { key: "validation_status".to_owned(), value: "approved".to_owned() }
-    }
-}
-
-fn champion() -> Vec<String> {
-    vec!["champion".to_owned()]
 }
 
 /// Limits of a workspace.
@@ -205,7 +152,8 @@ pub struct WorkspaceStatus {
     /// The retained Notices of the workspace.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub notices: Option<super::notice::NoticeCounts>,
-    /// Conditions: `Ready`, `Activated`, `AccessGranted`.
+    /// Conditions: `Ready`, `Activated`, `AccessGranted`; `ConsoleUrlValid` and `RegistriesHealthy` where they are about
+    /// something.
     #[schemars(schema_with = "conditions_schema")]
     pub conditions: Vec<Condition>,
 }

@@ -1,9 +1,12 @@
 //! The webhook of an MLflow model registry: its signature checked, its calls read as events of model versions.
 //!
 //! MLflow has no token of ours: who knows the webhook's secret may call. A call keeps its delivery id while it is retried,
-//! which is what makes it recognisable.
+//! which is what makes it recognisable. Where the MLflow is asked as well, it is what was found out that makes an event
+//! recognisable ([`Mark`]), so that the two never tell the same.
 
 mod signature;
+
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -13,16 +16,12 @@ use serde_json::{Map, Value, json};
 pub use signature::{Signed, check};
 
 use super::mapping::{self, Arrival, ORIGIN, Origin, Published, hash};
+use super::model::{self, MLFLOW, Mark, cut};
 use super::refusal::Refusal;
 use crate::api::workspace::Mlflow;
 use crate::detect::Detected;
 use crate::lifecycle::event_type::Cause;
-use crate::lifecycle::{Source, Subject, Transition};
-
-/// `source` of what an MLflow tells.
-const ORIGIN_SOURCE: &str = "mlflow";
-/// Longest name of a model or a version that is kept, in bytes.
-const LONGEST: usize = 200;
+use crate::lifecycle::{Source, Transition};
 
 /// A call. Fields that are not known are of no interest.
 #[derive(Clone, Debug, Deserialize)]
@@ -49,6 +48,7 @@ struct Details {
     source: Option<String>,
     run_id: Option<String>,
     description: Option<String>,
+    tags: Value,
 }
 
 /// MLflow writes versions as text; others write numbers.
@@ -60,10 +60,12 @@ enum Version {
 }
 
 /// What a call says about a model version.
-struct Told {
+struct Told<'a> {
     transition: Transition,
     reason: &'static str,
     message: String,
+    /// What is found out by asking, too.
+    mark: Option<Mark<'a>>,
 }
 
 /// Reads a call; `None` if it tells of nothing that has an event type.
@@ -82,47 +84,55 @@ pub fn read(body: &[u8], delivery: &str, spec: &Mlflow, arrival: &Arrival<'_>) -
     let origin = Origin { source: source(workspace.as_deref()), id: delivery.to_owned() };
     let detected = Detected {
         transition: told.transition,
-        occurrence: format!("published:{}", hash(&[&origin.source, &origin.id])),
+        occurrence: match told.mark.filter(|_| spec.poll.is_some()) {
+            Some(mark) => mark.occurrence(),
+            None => format!("published:{}", hash(&[&origin.source, &origin.id])),
+        },
         time: timestamp.as_deref().map(time).transpose()?,
         cause: Cause::Other,
         reason: told.reason.to_owned(),
         message: told.message,
         data: detail(&details, model, version.as_deref(), &origin),
     };
-    let subject = subject(model, version.as_deref(), &origin.source, arrival.namespace);
+    // A removed alias names no version: then it is about the model.
+    let subject = model::subject(&origin.source, model, version.as_deref(), arrival.namespace, labels(&details));
     let observation = mapping::observation(subject, Source::Model, detected, arrival);
     Ok(Some(Published { observation, origin }))
 }
 
 /// The table of entities and actions.
-fn told(
+fn told<'a>(
     entity: &str,
     action: &str,
-    details: &Details,
+    details: &'a Details,
     version: Option<&str>,
     spec: &Mlflow,
-) -> Result<Option<Told>, Refusal> {
-    let approved = |message| Told { transition: Transition::Approved, reason: "Approved", message };
-    let changed = |reason, message| Told { transition: Transition::StatusChanged, reason, message };
+) -> Result<Option<Told<'a>>, Refusal> {
+    let approved =
+        |message, mark| Told { transition: Transition::Approved, reason: "Approved", message, mark: Some(mark) };
+    let changed = |reason, message| Told { transition: Transition::StatusChanged, reason, message, mark: None };
     let key = || required(details.key.as_deref(), "data.key");
     let alias = || required(details.alias.as_deref(), "data.alias");
     if entity.starts_with("model_version") && !(entity == "model_version_alias" && action == "deleted") {
         required(version, "data.version")?;
     }
     let told = match (entity, action) {
-        ("model_version", "created") => changed("Registered", "the version was registered".to_owned()),
+        ("model_version", "created") => {
+            let told = changed("Registered", "the version was registered".to_owned());
+            Told { mark: Some(Mark::Status("READY")), ..told }
+        }
         ("model_version_tag", "set") => {
             let (key, value) = (key()?, details.value.as_deref().unwrap_or_default());
             let message = format!("tag {} was set to {}", cut(key), cut(value));
             let is_approval = key == spec.approved_tag.key && value == spec.approved_tag.value;
-            if is_approval { approved(message) } else { changed("TagSet", message) }
+            if is_approval { approved(message, Mark::Tag(key, value)) } else { changed("TagSet", message) }
         }
         ("model_version_tag", "deleted") => changed("TagDeleted", format!("tag {} was removed", cut(key()?))),
         ("model_version_alias", "created") => {
             let alias = alias()?;
             let message = format!("alias {} was given to it", cut(alias));
             let is_approval = spec.approved_aliases.iter().any(|approving| approving == alias);
-            if is_approval { approved(message) } else { changed("AliasCreated", message) }
+            if is_approval { approved(message, Mark::Alias(alias)) } else { changed("AliasCreated", message) }
         }
         ("model_version_alias", "deleted") => changed("AliasDeleted", format!("alias {} was removed", cut(alias()?))),
         _ => return Ok(None),
@@ -146,28 +156,13 @@ impl Version {
 /// An MLflow with workspaces of its own has models of one name in several.
 fn source(workspace: Option<&str>) -> String {
     match workspace.filter(|workspace| !workspace.is_empty()) {
-        Some(workspace) => format!("{ORIGIN_SOURCE}/{}", cut(workspace)),
-        None => ORIGIN_SOURCE.to_owned(),
-    }
-}
-
-/// A removed alias names no version: then it is about the model.
-fn subject(model: &str, version: Option<&str>, source: &str, namespace: &str) -> Subject {
-    let (kind, name) = match version {
-        Some(version) => ("ModelVersion", format!("{}/{}", cut(model), cut(version))),
-        None => ("RegisteredModel", cut(model)),
-    };
-    Subject {
-        kind: kind.to_owned(),
-        namespace: namespace.to_owned(),
-        uid: hash(&[source, model, version.unwrap_or_default()]),
-        name,
-        ..Subject::default()
+        Some(workspace) => format!("{MLFLOW}/{}", cut(workspace)),
+        None => MLFLOW.to_owned(),
     }
 }
 
 fn detail(details: &Details, model: &str, version: Option<&str>, origin: &Origin) -> Map<String, Value> {
-    let Details { name: _, version: _, key, value, alias, source, run_id, description } = details;
+    let Details { name: _, version: _, key, value, alias, source, run_id, description, tags: _ } = details;
     let fields = [
         ("model", Some(model)),
         ("version", version),
@@ -183,6 +178,14 @@ fn detail(details: &Details, model: &str, version: Option<&str>, origin: &Origin
     fields.chain([origin]).collect()
 }
 
+/// The tags that the call names.
+fn labels(details: &Details) -> BTreeMap<String, String> {
+    let all = details.tags.as_object().into_iter().flatten();
+    let all = all.filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)));
+    let set = details.key.as_deref().zip(details.value.as_deref());
+    model::labels(all.chain(set))
+}
+
 /// ISO 8601; without an offset it is UTC.
 fn time(text: &str) -> Result<Timestamp, Refusal> {
     let utc = || text.parse::<DateTime>().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|time| time.timestamp());
@@ -190,12 +193,6 @@ fn time(text: &str) -> Result<Timestamp, Refusal> {
         .ok()
         .or_else(utc)
         .ok_or_else(|| Refusal::malformed("timestamp is no time; MLflow writes it as 2026-11-24T10:32:05.123456+00:00"))
-}
-
-/// A piece of a text, on one line.
-fn cut(text: &str) -> String {
-    let piece = text.get(..text.floor_char_boundary(LONGEST)).unwrap_or_default();
-    piece.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 #[cfg(test)]

@@ -173,10 +173,33 @@ impl Client {
         match outgoing {
             Outgoing::Http(request) => {
                 let written = Written::default();
-                within(timeout, || written.get(), self.exchange(request, &written, now)).await
+                let exchange = self.exchange(request, &written, MOST_REPLY, now);
+                within(timeout, || written.get(), exchange).await
             }
             Outgoing::Mail(mail) => within(timeout, || true, mail::send(*mail, &self.policy)).await,
         }
+    }
+
+    /// Asks a server that is no receiver, such as a model registry, and reads the whole answer, of at most `most` bytes.
+    /// Everything else is as for [`Self::send`].
+    ///
+    /// # Errors
+    /// [`CallError`] if there is no answer, or a longer one.
+    pub async fn fetch(
+        &self,
+        request: Request,
+        most: usize,
+        timeout: Duration,
+        now: Timestamp,
+    ) -> Result<Reply, CallError> {
+        let written = Written::default();
+        let exchange = self.exchange(request, &written, most.saturating_add(1), now);
+        let reply = within(timeout, || written.get(), exchange).await?;
+        if reply.body.len() <= most {
+            return Ok(reply);
+        }
+        let message = format!("the answer is longer than {} KiB", most / 1024);
+        Err(CallError { code: "TooLarge", message, maybe_sent: true })
     }
 
     /// The way to a URL, if it may be gone at all.
@@ -200,7 +223,14 @@ impl Client {
         Err(CallError { code: "AddressRefused", message: Refused.to_string(), maybe_sent: false })
     }
 
-    async fn exchange(&self, request: Request, written: &Written, now: Timestamp) -> Result<Reply, CallError> {
+    /// The reply, with at most `most` bytes of its body.
+    async fn exchange(
+        &self,
+        request: Request,
+        written: &Written,
+        most: usize,
+        now: Timestamp,
+    ) -> Result<Reply, CallError> {
         let headers = request.header_map();
         let Request { method, url, headers: _, body, tls, handshake } = request;
         let route = self.route(&url)?;
@@ -215,13 +245,13 @@ impl Client {
             handshake.verdict(answer.status().as_u16(), answer.headers())?;
             self.shared.consents.remember(&url, handshake, now);
             // Read, so that the connection can be used again; what comes of it does not matter any more.
-            let _ = beginning(&mut answer).await;
+            let _ = beginning(&mut answer, most).await;
         }
         let body = reqwest::Body::wrap(Watched::new(body, written));
         let sending = http.request(method, url).headers(headers).body(body).send();
         let mut response = sending.await.map_err(failed)?;
         let retry_after = retry_after(response.headers(), now);
-        let body = beginning(&mut response).await.map_err(failed)?;
+        let body = beginning(&mut response, most).await.map_err(failed)?;
         Ok(Reply { status: response.status().as_u16(), retry_after, body })
     }
 }
@@ -233,11 +263,11 @@ fn is_local(name: &str) -> bool {
 }
 
 /// As much of the body as is read.
-async fn beginning(response: &mut reqwest::Response) -> reqwest::Result<Vec<u8>> {
+async fn beginning(response: &mut reqwest::Response, most: usize) -> reqwest::Result<Vec<u8>> {
     let mut body = Vec::new();
-    while body.len() < MOST_REPLY {
+    while body.len() < most {
         let Some(chunk) = response.chunk().await? else { break };
-        body.extend(chunk.iter().take(MOST_REPLY - body.len()));
+        body.extend(chunk.iter().take(most - body.len()));
     }
     Ok(body)
 }

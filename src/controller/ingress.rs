@@ -1,13 +1,16 @@
-//! What the bus has to know of each workspace: its namespace, whether it is in force, and how its model registry signs. Pure.
+//! What the bus has to know of each workspace: its namespace, whether it is in force, how its model registry signs, and which
+//! registries are asked. Pure.
 
 use std::collections::HashMap;
 
+use jiff::SignedDuration;
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::registry::{self, Polled};
 use super::secret::SecretsOf;
 use super::workspace::WorkspaceVerdict;
 use crate::api::condition::{Reason, Verdict, WEBHOOK_READY};
-use crate::api::workspace::Mlflow;
+use crate::api::workspace::{KeyReference, Mlflow};
 use crate::channel::resolve::{SecretError, SecretLookup as _};
 
 /// Every activated workspace, by name.
@@ -20,8 +23,12 @@ pub struct Ingress {
     pub namespace: String,
     /// Whether it is in force; if not, nothing can be stored.
     pub in_force: bool,
-    /// Its MLflow, if it has one.
+    /// Its MLflow, if that has a webhook.
     pub mlflow: Option<Webhook>,
+    /// How long its Notices are kept: for as long, what was told is recognised.
+    pub retained: SignedDuration,
+    /// Its model registries that are asked.
+    pub polled: Vec<Polled>,
 }
 
 /// The webhook of an MLflow.
@@ -31,6 +38,7 @@ pub struct Webhook {
     pub secret: Option<SecretString>,
     /// What approves a model version.
     pub spec: Mlflow,
+    reference: KeyReference,
     fault: Option<SecretError>,
 }
 
@@ -40,19 +48,29 @@ pub(super) fn all(workspaces: &[WorkspaceVerdict], secrets: &HashMap<String, Sec
     activated
         .map(|workspace| {
             let registry = workspace.workspace.spec.model_registry.as_ref();
+            let secrets = secrets.get(&workspace.namespace);
             let mlflow = registry.and_then(|registry| registry.mlflow.as_ref());
+            let reference = |spec: &Mlflow| Some((spec.clone(), spec.webhook_secret_ref.clone()?));
             let ingress = Ingress {
                 namespace: workspace.namespace.clone(),
                 in_force: workspace.in_force_since().is_some(),
-                mlflow: mlflow.map(|spec| webhook(spec, secrets.get(&workspace.namespace))),
+                mlflow: mlflow.and_then(reference).map(|(spec, reference)| webhook(spec, reference, secrets)),
+                retained: retained(workspace.workspace.spec.retention.notices),
+                polled: registry.map(|registry| registry::polled(registry, secrets)).unwrap_or_default(),
             };
             (workspace.name(), ingress)
         })
         .collect()
 }
 
-fn webhook(spec: &Mlflow, secrets: Option<&SecretsOf>) -> Webhook {
-    let reference = &spec.webhook_secret_ref;
+fn retained(notices: kube::core::Duration) -> SignedDuration {
+    if notices.is_negative() {
+        return SignedDuration::ZERO;
+    }
+    SignedDuration::try_from(std::time::Duration::from(notices)).unwrap_or(SignedDuration::MAX)
+}
+
+fn webhook(spec: Mlflow, reference: KeyReference, secrets: Option<&SecretsOf>) -> Webhook {
     let found = secrets.ok_or(SecretError::Forbidden).and_then(|secrets| secrets.get(&reference.name, &reference.key));
     let (secret, fault) = match found {
         // Everybody could sign with nothing.
@@ -60,13 +78,12 @@ fn webhook(spec: &Mlflow, secrets: Option<&SecretsOf>) -> Webhook {
         Ok(secret) => (Some(secret), None),
         Err(fault) => (None, Some(fault)),
     };
-    Webhook { secret, spec: spec.clone(), fault }
+    Webhook { secret, spec, reference, fault }
 }
 
 /// Whether calls of the model registry can be checked.
 pub(super) fn judge_webhook(webhook: &Webhook) -> Verdict {
-    let reference = &webhook.spec.webhook_secret_ref;
-    let (name, key) = (&reference.name, &reference.key);
+    let KeyReference { name, key } = &webhook.reference;
     let no = |reason, message| Verdict::no(WEBHOOK_READY, reason, message);
     match webhook.fault {
         None => Verdict::yes(WEBHOOK_READY, Reason::Ready, "calls of MLflow are checked"),
@@ -111,7 +128,8 @@ mod tests {
             (Some(none), Reason::SecretNotFound),
             (None, Reason::SecretForbidden),
         ] {
-            let webhook = webhook(&spec, secrets.as_ref());
+            let reference = spec.webhook_secret_ref.clone().unwrap();
+            let webhook = webhook(spec.clone(), reference, secrets.as_ref());
             let verdict = judge_webhook(&webhook);
             assert_eq!(verdict.reason, reason);
             assert_eq!(webhook.secret.is_some(), verdict.is_true());

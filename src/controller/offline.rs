@@ -12,6 +12,7 @@ use kube::api::ObjectMeta;
 use secrecy::SecretString;
 
 use super::bus;
+use super::registry::RegistryHealth;
 use super::rule::{Cache, RuleVerdict};
 use super::secret::{SecretView, SecretsOf};
 use super::verdict::{self, Judgement, Undecodable, World};
@@ -112,6 +113,7 @@ fn world(objects: Objects) -> World {
         access,
         secrets: readable,
         gone: GoneTargets::new(),
+        registries: RegistryHealth::new(),
         operator: OPERATOR.to_owned(),
         // Nothing is watched here, and so nothing is missing.
         sources: Arc::new(Sources { discovered: true, ..Sources::default() }),

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::access::{self, Answer, Answers, Asking, FIRST_ANSWERS};
 use super::connectivity::{Testing, Tests};
 use super::ingress::Ingresses;
+use super::registry::RegistryHealth;
 use super::retention::Retentions;
 use super::rule::Cache;
 use super::store::{Stores, decoded, undecodable};
@@ -72,6 +73,8 @@ pub struct Controlling {
     pub retentions: watch::Sender<Arc<Retentions>>,
     /// Where the workspaces that take in what is published are published.
     pub ingresses: watch::Sender<Option<Arc<Ingresses>>>,
+    /// How the model registries that are asked are.
+    pub registries: watch::Receiver<Arc<RegistryHealth>>,
     /// The URL under which the bus is reached, without a path.
     pub bus_url: String,
     /// How the watches go.
@@ -107,6 +110,7 @@ pub async fn run(controlling: Controlling, stop: CancellationToken) {
     let mut leading = controlling.leading.clone();
     let mut gone = controlling.gone.subscribe();
     let mut sources = controlling.sources.clone();
+    let mut registries = controlling.registries.clone();
     let mut controller = Controller::new(controlling, stores, answered, &changed);
     tokio::select! {
         () = controller.prepare() => {}
@@ -118,6 +122,7 @@ pub async fn run(controlling: Controlling, stop: CancellationToken) {
         let _ = leading.borrow_and_update();
         let _ = gone.borrow_and_update();
         let _ = sources.borrow_and_update();
+        let _ = registries.borrow_and_update();
         controller.reconcile();
         tokio::select! {
             () = stop.cancelled() => return,
@@ -125,6 +130,7 @@ pub async fn run(controlling: Controlling, stop: CancellationToken) {
             Ok(()) = leading.changed() => {}
             Ok(()) = gone.changed() => {}
             Ok(()) = sources.changed() => tokio::time::sleep(DEBOUNCE).await,
+            Ok(()) = registries.changed() => {}
             () = tokio::time::sleep(RESYNC) => {}
         }
     }
@@ -218,6 +224,7 @@ impl Controller {
             access: self.access(answers),
             secrets: self.stores.secrets(),
             gone: self.controlling.gone.borrow().as_ref().clone(),
+            registries: self.controlling.registries.borrow().as_ref().clone(),
             namespaces,
             operator: self.controlling.operator.clone(),
             sources: self.controlling.sources.borrow().clone(),

@@ -10,6 +10,7 @@ use kube::api::ObjectMeta;
 
 use super::bus;
 use super::ingress::{self, Ingresses};
+use super::registry::{self, RegistryHealth};
 use super::rule::{self, Cache, RuleVerdict};
 use super::secret::SecretsOf;
 use super::sources;
@@ -41,6 +42,8 @@ pub(super) struct World {
     pub(super) secrets: HashMap<String, SecretsOf>,
     /// Targets whose receiver said that it is gone for good.
     pub(super) gone: GoneTargets,
+    /// How the model registries that are asked are.
+    pub(super) registries: RegistryHealth,
     pub(super) operator: String,
     /// How the watches go.
     pub(super) sources: Arc<Sources>,
@@ -74,8 +77,20 @@ pub(super) struct Tally<'a> {
 
 /// Judges everything.
 pub(super) fn judge(world: World, cache: &mut Cache) -> Judgement {
-    let World { workspaces, buses, targets, rules, undecodable, namespaces, access, secrets, gone, operator, sources } =
-        world;
+    let World {
+        workspaces,
+        buses,
+        targets,
+        rules,
+        undecodable,
+        namespaces,
+        access,
+        secrets,
+        gone,
+        registries,
+        operator,
+        sources,
+    } = world;
     let around = Surroundings { namespaces: &namespaces, buses: &buses, access: &access, operator: &operator };
     let mut workspaces = workspace::judge_all(workspaces, &around);
     workspaces.extend(undecodable.workspaces.into_iter().map(|(meta, error)| workspace::undecodable(meta, &error)));
@@ -84,8 +99,13 @@ pub(super) fn judge(world: World, cache: &mut Cache) -> Judgement {
         workspace.verdicts.push(healthy.clone());
     }
     let unreadable = SecretsOf::default();
-    let by_namespace = owners(&workspaces);
     let ingresses = ingress::all(&workspaces, &secrets);
+    for workspace in &mut workspaces {
+        let name = workspace.name();
+        let polled = ingresses.get(&name).map(|ingress| ingress.polled.as_slice()).unwrap_or_default();
+        workspace.verdicts.extend(registry::judge(&name, polled, &registries));
+    }
+    let by_namespace = owners(&workspaces);
     let targets = targets.into_iter().map(|object| {
         let namespace = object.namespace().unwrap_or_default();
         let secrets = secrets.get(&namespace).unwrap_or(&unreadable);

@@ -10,6 +10,7 @@ use prometheus_client::registry::Registry;
 use crate::bus::metrics::BusMetrics;
 use crate::delivery::metrics::DeliveryMetrics;
 use crate::outbox::metrics::OutboxMetrics;
+use crate::registry::metrics::RegistryMetrics;
 use crate::watch::metrics::WatchMetrics;
 
 /// Every layer's metrics, and the registry that shows them.
@@ -23,9 +24,11 @@ pub struct Metrics {
     pub delivery: DeliveryMetrics,
     /// Of the bus.
     pub bus: BusMetrics,
+    /// Of asking model registries.
+    pub registry: RegistryMetrics,
     /// 1 on the leader.
     pub leader: Gauge,
-    registry: Arc<Registry>,
+    all: Arc<Registry>,
 }
 
 impl Default for Metrics {
@@ -38,11 +41,13 @@ impl Default for Metrics {
         delivery.register(&mut registry);
         let bus = BusMetrics::default();
         bus.register(&mut registry);
+        let registries = RegistryMetrics::default();
+        registries.register(&mut registry);
         registry.register("leader", "1 on the replica that records and sends", leader.clone());
         let build: Family<Vec<(&'static str, &'static str)>, Gauge> = Family::default();
         build.get_or_create(&vec![("version", env!("CARGO_PKG_VERSION"))]).set(1);
         registry.register("build_info", "Version of the program", build);
-        Self { watch, outbox, delivery, bus, leader, registry: Arc::new(registry) }
+        Self { watch, outbox, delivery, bus, registry: registries, leader, all: Arc::new(registry) }
     }
 }
 
@@ -51,7 +56,7 @@ impl Metrics {
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = String::new();
-        if encode(&mut text, &self.registry).is_err() {
+        if encode(&mut text, &self.all).is_err() {
             tracing::error!("the metrics could not be encoded");
         }
         text
@@ -63,6 +68,7 @@ mod tests {
     use super::*;
     use crate::bus::metrics::CodeLabel;
     use crate::delivery::metrics::{AttemptLabel, SettledLabel};
+    use crate::registry::metrics::PollLabel;
     use crate::watch::metrics::{KindLabel, TransitionLabel};
 
     #[test]
@@ -75,6 +81,7 @@ mod tests {
         metrics.delivery.attempts.get_or_create(&AttemptLabel { channel: "http", outcome: "delivered" }).inc();
         metrics.delivery.settled.get_or_create(&SettledLabel { state: "Delivered" }).inc();
         metrics.bus.requests.get_or_create(&CodeLabel { code: 202 }).inc();
+        metrics.registry.polls.get_or_create(&PollLabel { registry: "mlflow", result: "ok" }).inc();
         let text = metrics.text();
         for name in [
             "pai_notification_watch_changes",
@@ -84,6 +91,7 @@ mod tests {
             "pai_notification_delivery_attempts",
             "pai_notification_deliveries_settled",
             "pai_notification_bus_requests_total{code=\"202\"} 1",
+            "pai_notification_registry_polls_total{registry=\"mlflow\",result=\"ok\"} 1",
             "pai_notification_leader 0",
             "pai_notification_build_info",
         ] {

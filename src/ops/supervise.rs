@@ -18,13 +18,14 @@ use crate::channel::{self, AddressPolicy};
 use crate::cluster::clock::{Clock, SystemClock};
 use crate::cluster::leader::{self, Candidate, LeadershipLost};
 use crate::cluster::tasks::Tasks;
-use crate::controller::{self, Controlling, Ingresses, retention};
+use crate::controller::{self, Controlling, Ingresses, RegistryHealth, retention};
 use crate::delivery::book::{self, Book, Summary};
 use crate::delivery::budget::Budgets;
 use crate::delivery::dispatch::{self, Delivering};
 use crate::delivery::targets::{GoneTargets, TargetTable, Texts};
 use crate::detect::declared::Catalog;
 use crate::outbox::recorder::{self, FilterErrors, Recording};
+use crate::registry::{self, Polling};
 use crate::rules::Policy;
 use crate::watch::checkpoint::{self, Positions};
 use crate::watch::sources::Board;
@@ -75,6 +76,7 @@ struct Wires {
     budgets: Budgets,
     retentions: watch::Sender<Arc<retention::Retentions>>,
     ingresses: watch::Sender<Option<Arc<Ingresses>>>,
+    registries: watch::Sender<Arc<RegistryHealth>>,
     summary: watch::Sender<Arc<Summary>>,
     throttled: watch::Sender<Arc<HashMap<crate::delivery::targets::TargetKey, jiff::Timestamp>>>,
     checkpointed: watch::Sender<Option<jiff::Timestamp>>,
@@ -93,6 +95,7 @@ impl Default for Wires {
             budgets: Budgets::default(),
             retentions: watch::Sender::default(),
             ingresses: watch::Sender::new(None),
+            registries: watch::Sender::default(),
             summary: watch::Sender::default(),
             throttled: watch::Sender::default(),
             checkpointed: watch::Sender::new(None),
@@ -234,6 +237,7 @@ impl Program {
         };
         let (publish, published) = mpsc::channel(MOST_PUBLISHED);
         self.tasks.spawn("recorder", recorder::run(recording, sightings, published, self.stop.clone()));
+        self.start_registries(publish.clone());
         self.start_bus(ports.bus, ports.certificate, publish);
         self.start_health(ports.ops, listed.clone());
         listed
@@ -263,6 +267,22 @@ impl Program {
             metrics: self.metrics.bus.clone(),
         };
         self.tasks.spawn("bus", bus::run(serving, self.stop.clone()));
+    }
+
+    fn start_registries(&self, outbox: mpsc::Sender<recorder::Publication>) {
+        let polling = Polling {
+            client: self.client.clone(),
+            http: self.http.clone(),
+            clock: self.clock.clone(),
+            namespace: self.namespace.clone(),
+            lookback: self.args.lookback,
+            ingresses: self.wires.ingresses.subscribe(),
+            leading: self.wires.leading.subscribe(),
+            outbox,
+            health: self.wires.registries.clone(),
+            metrics: self.metrics.registry.clone(),
+        };
+        self.tasks.background("registries", registry::run(polling));
     }
 
     /// Tells when everything that is installed is listed. What cannot be listed is not waited for without end.
@@ -314,6 +334,7 @@ impl Program {
             budgets: wires.budgets.clone(),
             retentions: wires.retentions.clone(),
             ingresses: wires.ingresses.clone(),
+            registries: wires.registries.subscribe(),
             bus_url: self.args.bus_url(),
             sources: self.board.subscribe(),
         };

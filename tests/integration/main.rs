@@ -22,6 +22,8 @@ mod install;
 mod kinds_support;
 #[path = "../support/mail.rs"]
 mod mail;
+#[path = "../support/registry.rs"]
+mod model_registry;
 #[path = "../support/robot.rs"]
 mod robot;
 

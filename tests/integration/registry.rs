@@ -1,4 +1,6 @@
-//! What a model registry tells: the webhook of an MLflow.
+//! What a model registry tells: the webhook of an MLflow, and registries that are asked.
+
+mod polling;
 
 use base64::Engine as _;
 use hmac::{Hmac, Mac as _};

@@ -14,7 +14,8 @@ const NOW: i64 = 1_795_000_000;
 
 fn spec() -> Mlflow {
     Mlflow {
-        webhook_secret_ref: KeyReference { name: "mlflow".to_owned(), key: "secret".to_owned() },
+        webhook_secret_ref: Some(KeyReference { name: "mlflow".to_owned(), key: "secret".to_owned() }),
+        poll: None,
         approved_tag: ApprovedTag::default(),
         approved_aliases: vec!["champion".to_owned()],
     }

@@ -70,7 +70,13 @@ impl Bus {
     fn new(rate: u32) -> Self {
         let api = Arc::new(ApiServer::default());
         let client = api.client();
-        let ingress = |in_force| Ingress { namespace: "vision-ns".to_owned(), in_force, mlflow: None };
+        let ingress = |in_force| Ingress {
+            namespace: "vision-ns".to_owned(),
+            in_force,
+            mlflow: None,
+            retained: SignedDuration::from_hours(72),
+            polled: Vec::new(),
+        };
         let ingresses = [("vision".to_owned(), ingress(true)), ("dormant".to_owned(), ingress(false))];
         let (sender, inbox) = mpsc::channel(4);
         let server = Server {

@@ -58,6 +58,7 @@ fn world() -> World {
     World {
         sources: Arc::default(),
         gone: GoneTargets::new(),
+        registries: RegistryHealth::new(),
         workspaces: vec![workspace("vision")],
         buses: HashMap::from([(("vision".to_owned(), "pai-system-vision".to_owned()), bus)]),
         targets: vec![target("oncall")],
