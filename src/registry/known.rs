@@ -87,7 +87,7 @@ pub fn news(
                 Some(known) if known.has(id) => Some(known.asked),
                 _ => None,
             };
-            if let Some(times) = times(version, &finding, since, look) {
+            if let Some(times) = times(version, since, look) {
                 found.push(published(version, finding, times, polled, look));
             }
         }
@@ -105,20 +105,18 @@ struct Times {
 
 /// When a finding became true; `None` if that may have been before anything that may be told. `since`: when the version was
 /// known without it.
-fn times(version: &Version, finding: &Finding, since: Option<Timestamp>, look: &Look<'_>) -> Option<Times> {
-    let oldest = look.now.checked_sub(look.lookback).unwrap_or(Timestamp::MIN);
+fn times(version: &Version, since: Option<Timestamp>, look: &Look<'_>) -> Option<Times> {
     match since {
         // It became true since then, however wrong the registry's clock.
         Some(since) => {
             let told = version.updated.filter(|updated| *updated > since);
             let effective = told.map_or(look.now, |told| told.min(look.now));
-            // A change that the registry dates far back is a record that was restored.
-            let restored = finding.moves_time && version.updated.is_some_and(|updated| updated < oldest);
-            (!restored).then_some(Times { told, effective })
+            Some(Times { told, effective })
         }
         // Seen for the first time: all that is certain is that it is no older than the version.
         None => {
             let created = version.created?.min(look.now);
+            let oldest = look.now.checked_sub(look.lookback).unwrap_or(Timestamp::MIN);
             (created >= oldest).then_some(Times { told: version.updated.or(version.created), effective: created })
         }
     }

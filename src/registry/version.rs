@@ -39,7 +39,8 @@ pub struct Version {
     pub description: Option<String>,
     /// When it was registered.
     pub created: Option<Timestamp>,
-    /// When it was last changed, as far as the registry keeps count of that.
+    /// When it was last changed, as far as the registry keeps count of that. A new tag or alias is no change to the SQL store
+    /// of MLflow.
     pub updated: Option<Timestamp>,
 }
 
@@ -50,9 +51,6 @@ pub struct Finding {
     pub id: u64,
     /// As it is told; without a time.
     pub detected: Detected,
-    /// Whether the registry's time of change moves when this changes. That of MLflow moves with a status, but not with a
-    /// tag or an alias (its SQL store).
-    pub moves_time: bool,
 }
 
 impl Version {
@@ -96,7 +94,6 @@ impl Version {
             let occurrence = mark.occurrence();
             Finding {
                 id: identity(&[registry.as_str(), &self.model, &self.version, &occurrence]),
-                moves_time: transition == Transition::StatusChanged || registry == Registry::Kubeflow,
                 detected: Detected {
                     transition,
                     data: self.data(registry, &occurrence, &more),

@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use axum::extract::{Query, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -129,10 +129,14 @@ impl Shared {
     }
 }
 
-type Asked = (State<Arc<Shared>>, HeaderMap, Query<HashMap<String, String>>);
+type Asked = (State<Arc<Shared>>, HeaderMap, Uri);
+
+fn query(uri: &Uri) -> HashMap<String, String> {
+    url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect()
+}
 
 /// The page that is asked for, or a refusal.
-fn page((State(shared), headers, Query(query)): &Asked, items: Vec<Value>, names: [&str; 3]) -> Response {
+fn page((State(shared), headers, uri): &Asked, items: Vec<Value>, names: [&str; 3]) -> Response {
     let [list, next, asked] = names;
     let authorization = headers.get("authorization").and_then(|value| value.to_str().ok());
     if let Some(token) = &shared.token
@@ -140,7 +144,7 @@ fn page((State(shared), headers, Query(query)): &Asked, items: Vec<Value>, names
     {
         return StatusCode::UNAUTHORIZED.into_response();
     }
-    let start: usize = query.get(asked).map_or(0, |token| token.trim_start_matches("after-").parse().unwrap());
+    let start: usize = query(uri).get(asked).map_or(0, |token| token.trim_start_matches("after-").parse().unwrap());
     let end = items.len().min(start + PAGE);
     let mut answer = json!({});
     // As from protobuf: what is empty is left out.
@@ -157,21 +161,12 @@ const MLFLOW_VERSIONS: [&str; 3] = ["model_versions", "next_page_token", "page_t
 const MLFLOW_MODELS: [&str; 3] = ["registered_models", "next_page_token", "page_token"];
 const KUBEFLOW: [&str; 3] = ["items", "nextPageToken", "nextPageToken"];
 
-async fn mlflow_versions(
-    state: State<Arc<Shared>>,
-    headers: HeaderMap,
-    query: Query<HashMap<String, String>>,
-) -> Response {
-    let asked = (state, headers, query);
-    let versions = asked.0.count(&asked.2);
-    page(&asked, versions, MLFLOW_VERSIONS)
+async fn mlflow_versions(state: State<Arc<Shared>>, headers: HeaderMap, uri: Uri) -> Response {
+    let versions = state.count(&uri);
+    page(&(state, headers, uri), versions, MLFLOW_VERSIONS)
 }
 
-async fn mlflow_models(
-    state: State<Arc<Shared>>,
-    headers: HeaderMap,
-    query: Query<HashMap<String, String>>,
-) -> Response {
+async fn mlflow_models(state: State<Arc<Shared>>, headers: HeaderMap, uri: Uri) -> Response {
     let models = state.models();
     let aliases = state.book().aliases.clone();
     let of = |model: &String| {
@@ -180,14 +175,10 @@ async fn mlflow_models(
         json!({"name": model, "aliases": own})
     };
     let models = models.iter().map(of).collect();
-    page(&(state, headers, query), models, MLFLOW_MODELS)
+    page(&(state, headers, uri), models, MLFLOW_MODELS)
 }
 
-async fn kubeflow_versions(
-    state: State<Arc<Shared>>,
-    headers: HeaderMap,
-    query: Query<HashMap<String, String>>,
-) -> Response {
+async fn kubeflow_versions(state: State<Arc<Shared>>, headers: HeaderMap, uri: Uri) -> Response {
     let models = state.models();
     let one = |version: Value| {
         let id = models.iter().position(|model| version["name"] == json!(model)).unwrap();
@@ -202,23 +193,20 @@ async fn kubeflow_versions(
             "lastUpdateTimeSinceEpoch": version["last_updated_timestamp"].to_string(),
             "customProperties": tags.map(property).collect::<serde_json::Map<_, _>>()})
     };
-    let versions = state.count(&query).into_iter().map(one).collect();
-    page(&(state, headers, query), versions, KUBEFLOW)
+    let versions = state.count(&uri).into_iter().map(one).collect();
+    page(&(state, headers, uri), versions, KUBEFLOW)
 }
 
-async fn kubeflow_models(
-    state: State<Arc<Shared>>,
-    headers: HeaderMap,
-    query: Query<HashMap<String, String>>,
-) -> Response {
+async fn kubeflow_models(state: State<Arc<Shared>>, headers: HeaderMap, uri: Uri) -> Response {
     let models = state.models().into_iter().enumerate();
     let models = models.map(|(id, name)| json!({"id": id.to_string(), "name": name, "state": "LIVE"})).collect();
-    page(&(state, headers, query), models, KUBEFLOW)
+    page(&(state, headers, uri), models, KUBEFLOW)
 }
 
 impl Shared {
     /// The versions, the youngest first; counts the poll that asks for their first page.
-    fn count(&self, query: &HashMap<String, String>) -> Vec<Value> {
+    fn count(&self, uri: &Uri) -> Vec<Value> {
+        let query = query(uri);
         let mut book = self.book();
         book.polls += usize::from(!query.contains_key("page_token") && !query.contains_key("nextPageToken"));
         let mut versions = book.versions.clone();

@@ -33,9 +33,8 @@ async fn texts(audit: &Inbox, count: usize) -> Vec<String> {
     messages.into_iter().map(|message| message.text).collect()
 }
 
-async fn rule(scene: &Scene, events: Value) {
-    let source = json!({"type": "Model", "events": events, "names": ["iris/*"],
-        "selector": {"matchLabels": {"team": "vision"}}});
+async fn rule(scene: &Scene, events: Value, labels: Value) {
+    let source = json!({"type": "Model", "events": events, "names": ["iris/*"], "selector": {"matchLabels": labels}});
     scene.rule_with("models", json!({"sources": [source], "targets": [{"name": "audit"}]})).await;
 }
 
@@ -52,7 +51,7 @@ async fn an_approval_in_mlflow_is_told_once_over_restarts_and_outages_and_webhoo
     scene.secret("mlflow", json!({"secret": "s3cret"})).await;
     let mlflow = json!({"webhookSecretRef": {"name": "mlflow", "key": "secret"}, "poll": poll});
     scene.workspace(json!({"modelRegistry": {"mlflow": mlflow}})).await;
-    rule(&scene, json!(["ModelVersionApproved"])).await;
+    rule(&scene, json!(["ModelVersionApproved"]), json!({})).await;
     let operator = scene.operator().await;
     scene.rule_ready("models").await;
     healthy(&scene, "False", "SecretNotFound").await;
@@ -97,7 +96,7 @@ async fn a_kubeflow_registry_is_asked_for_states_and_approvals_by_the_leader_alo
     let approved = json!({"key": "stage-gate", "value": "passed"});
     let kubeflow = json!({"poll": {"url": registry.url(), "interval": "10s"}, "approvedProperty": approved});
     scene.workspace(json!({"modelRegistry": {"kubeflow": kubeflow}})).await;
-    rule(&scene, json!([])).await;
+    rule(&scene, json!([]), json!({"team": "vision"})).await;
     let first = scene.operator().await;
     scene.rule_ready("models").await;
     healthy(&scene, "True", "Ready").await;
