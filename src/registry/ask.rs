@@ -88,11 +88,11 @@ impl Asking<'_> {
         // After the versions: then every one of them finds its model.
         let (models, _) = self.pages(kubeflow::models_url, kubeflow::models).await?;
         let names: HashMap<String, String> = models.into_iter().collect();
-        let named = |kubeflow::Listed { model_id, version }| {
+        let of_model = |kubeflow::Listed { model_id, version }| {
             let model = names.get(&model_id).cloned()?;
             Some(Version { model, ..version })
         };
-        Ok(Answer { versions: listed.into_iter().filter_map(named).collect(), complete })
+        Ok(Answer { versions: listed.into_iter().filter_map(of_model).collect(), complete })
     }
 
     /// Everything on all pages; and whether there are no more.

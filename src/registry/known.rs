@@ -96,6 +96,7 @@ pub fn news(
 }
 
 /// When a finding became true.
+#[derive(Clone, Copy)]
 struct Times {
     /// As far as the registry says.
     told: Option<Timestamp>,
@@ -106,20 +107,15 @@ struct Times {
 /// When a finding became true; `None` if that may have been before anything that may be told. `since`: when the version was
 /// known without it.
 fn times(version: &Version, since: Option<Timestamp>, look: &Look<'_>) -> Option<Times> {
-    match since {
-        // It became true since then, however wrong the registry's clock.
-        Some(since) => {
-            let told = version.updated.filter(|updated| *updated > since);
-            let effective = told.map_or(look.now, |told| told.min(look.now));
-            Some(Times { told, effective })
-        }
+    let Some(since) = since else {
         // Seen for the first time: all that is certain is that it is no older than the version.
-        None => {
-            let created = version.created?.min(look.now);
-            let oldest = look.now.checked_sub(look.lookback).unwrap_or(Timestamp::MIN);
-            (created >= oldest).then_some(Times { told: version.updated.or(version.created), effective: created })
-        }
-    }
+        let created = version.created?.min(look.now);
+        let oldest = look.now.checked_sub(look.lookback).unwrap_or(Timestamp::MIN);
+        return (created >= oldest).then_some(Times { told: version.updated.or(version.created), effective: created });
+    };
+    // It became true since then, however wrong the registry's clock.
+    let told = version.updated.filter(|updated| *updated > since);
+    Some(Times { told, effective: told.map_or(look.now, |told| told.min(look.now)) })
 }
 
 fn published(version: &Version, finding: Finding, times: Times, polled: &Polled, look: &Look<'_>) -> Published {
