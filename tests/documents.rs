@@ -177,6 +177,8 @@ fn every_word_that_a_delivery_can_have_as_its_code_is_explained() {
             .flat_map(|line| line.split('"').skip(1).step_by(2));
         words.extend(quoted.filter(|word| is_code_word(word)).map(str::to_owned));
     }
+    // The client's word for what no delivery asks for: the answer of a model registry.
+    words.retain(|word| word != "TooLarge");
     words.sort();
     words.dedup();
     assert!(words.len() > 10, "{words:?}");
