@@ -18,7 +18,7 @@ async fn every_robot_shows_the_message_and_answers_a_connectivity_test() {
     let lark = scene.receiver.lark(Lark::new("robots-lark").with_signing_key("lark-key"));
     scene.secret("keys", json!({"wecom": wecom.url(), "lark": lark.url(), "lark-key": "lark-key"})).await;
     let reference = |key: &str| json!({"secretKeyRef": {"name": "keys", "key": key}});
-    let mention = json!({"userIds": ["lilei"], "mobiles": ["13900000000"]});
+    let mention = json!({"userIds": ["oncall"], "mobiles": ["13900000000"]});
     scene.target("wecom", json!({"weCom": {"webhook": reference("wecom"), "mention": mention}})).await;
     let mention = json!({"openIds": ["ou_1"], "all": true});
     scene

@@ -33,7 +33,7 @@ fn mailbox() -> Email {
         trust: Trust::default(),
         patience: Duration::from_secs(8),
     };
-    Email::new(server, "PAI <pai@corp.example>".parse().unwrap(), "Li Lei <li@corp.example>".parse().unwrap())
+    Email::new(server, "PAI <pai@corp.example>".parse().unwrap(), "On Call <li@corp.example>".parse().unwrap())
 }
 
 fn message(title: &str, body: Body) -> Message {
@@ -70,7 +70,7 @@ fn a_mail_tells_programs_what_it_is() {
     ] {
         assert_eq!(header(&mail, name), value, "{name}");
     }
-    assert_eq!(mail.to.to_string(), "Li Lei <li@corp.example>");
+    assert_eq!(mail.to.to_string(), "On Call <li@corp.example>");
 }
 
 #[test]

@@ -47,7 +47,7 @@ fn settings() -> Value {
 }
 
 fn all() -> Value {
-    json!([{"name": "Li Lei", "phone": "+8613900000000", "email": "li@corp.example",
+    json!([{"name": "On Call", "phone": "+8613900000000", "email": "li@corp.example",
             "methods": ["VoiceCall", "TextMessage", "Email"]}])
 }
 
@@ -83,7 +83,7 @@ fn every_method_of_a_contact_is_a_channel_of_its_own() {
     let names: Vec<_> =
         resolved.iter().map(|(leg, channel)| (leg.as_ref().unwrap().to_string(), channel.name())).collect();
     let expected =
-        [("Li Lei/VoiceCall", "VoiceCall"), ("Li Lei/TextMessage", "TextMessage"), ("Li Lei/Email", "Email")];
+        [("On Call/VoiceCall", "VoiceCall"), ("On Call/TextMessage", "TextMessage"), ("On Call/Email", "Email")];
     assert_eq!(names, expected.map(|(leg, name)| (leg.to_owned(), name)));
     let secrets: Vec<Vec<String>> = resolved
         .iter()
