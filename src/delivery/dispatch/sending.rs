@@ -98,8 +98,8 @@ impl Dispatcher {
         let limits = channel.limits();
         let rules = Rules { limits, rate_per_minute: target.rate_per_minute, max_age: target.max_age };
         // What was sent must be known, and be found by whoever takes over, before more is sent.
-        let counted = self.role == Role::Leading && !self.unstored.values().any(|all| all.contains(recipient));
-        if rules.has_budget() && !counted {
+        let is_counted = || self.role == Role::Leading && !self.unstored.values().any(|all| all.contains(recipient));
+        if rules.has_budget() && !is_counted() {
             return;
         }
         let budget = BudgetKey::of(channel, recipient);
@@ -177,6 +177,7 @@ impl Dispatcher {
             self.disable(&recipient.target, target.revision);
         }
         let limits = channel.map_or(FALLBACK, crate::channel::Channel::limits);
+        let has_budget = !limits.rates.is_empty() || target.is_some_and(|target| target.rate_per_minute.is_some());
         let budget = channel.map_or_else(|| BudgetKey::Own(recipient.clone()), |c| BudgetKey::of(c, recipient));
         let lane = self.lanes.entry(recipient.clone()).or_default();
         let steps = self.budgets.with(&budget, |budget| lane.finished(parcel, outcome, now, &limits, budget));
@@ -193,7 +194,7 @@ impl Dispatcher {
                 Step::Retry(next) => Note::Retry { at: now, next, code, message },
             };
             self.note(&item.notice, recipient, item.attempts, note);
-            if self.live.get(&item.notice).is_some_and(|live| live.writing) {
+            if has_budget && self.live.get(&item.notice).is_some_and(|live| live.writing) {
                 self.unstored.entry(item.notice.clone()).or_default().push(recipient.clone());
             }
         }
