@@ -86,6 +86,13 @@ pub struct Limits {
     pub most_attempts: Option<u32>,
 }
 
+impl Limits {
+    /// Every rate that holds: the receiver's own, and the target's where it has one.
+    pub fn rates_with(&self, per_minute: Option<u32>) -> impl Iterator<Item = Rate> + use<> {
+        self.rates.iter().copied().chain(per_minute.map(Rate::per_minute))
+    }
+}
+
 /// One delivery channel of one target, its secrets resolved.
 pub trait Channel: Send + Sync + std::fmt::Debug {
     /// Name for people and metrics: `DingTalk`, `HTTP`, `Email`, ...

@@ -7,6 +7,7 @@ mod endpoint;
 mod robot;
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
@@ -115,6 +116,9 @@ impl TargetError {
         }
     }
 }
+
+/// Longest time of one attempt, unless the target says otherwise.
+pub const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What a target is resolved with.
 pub struct Surroundings<'a> {

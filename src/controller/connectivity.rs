@@ -199,8 +199,7 @@ impl Test {
     /// which is the error.
     async fn take_from_budget(&self, channel: &dyn Channel, testing: &Testing) -> Result<(), Timestamp> {
         let key = self.budget(channel);
-        let rates: Vec<Rate> =
-            channel.limits().rates.iter().copied().chain(self.rate_per_minute.map(Rate::per_minute)).collect();
+        let rates: Vec<Rate> = channel.limits().rates_with(self.rate_per_minute).collect();
         loop {
             let now = testing.clock.now();
             let free = testing.budgets.with(&key, |budget| {

@@ -14,13 +14,12 @@ use crate::api::EventTarget;
 use crate::api::condition::{READY, Reason, Verdict};
 use crate::api::event_target::EventTargetSpec;
 use crate::channel::resolve::{
-    ResolvedTarget, SecretError, SecretLookup, Surroundings, TargetError, channel_name, legs, quota_units, resolve,
+    ResolvedTarget, SecretError, SecretLookup, Surroundings, TIMEOUT, TargetError, channel_name, legs, quota_units,
+    resolve,
 };
 use crate::delivery::targets::{GoneTargets, Target, TargetKey, TargetState};
 use crate::message::template::{self, CompiledTemplate, TemplateError};
 
-/// Longest time of one attempt, unless the target says otherwise.
-const TIMEOUT: Duration = Duration::from_secs(10);
 /// Age at which an event is given up, unless the target says otherwise.
 const MAX_AGE: Duration = Duration::from_hours(24);
 

@@ -70,7 +70,7 @@ pub struct Rules {
 impl Rules {
     /// Every rate that holds.
     pub fn rates(&self) -> impl Iterator<Item = Rate> {
-        self.limits.rates.iter().copied().chain(self.rate_per_minute.map(Rate::per_minute))
+        self.limits.rates_with(self.rate_per_minute)
     }
 
     /// Whether there is any.

@@ -149,17 +149,17 @@ pub struct Owner {
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct OwnerReference {
+pub(super) struct OwnerReference {
     #[serde(deserialize_with = "lenient::or_default")]
-    api_version: Box<str>,
+    pub(super) api_version: Box<str>,
     #[serde(deserialize_with = "lenient::or_default")]
-    kind: Box<str>,
+    pub(super) kind: Box<str>,
     #[serde(deserialize_with = "lenient::or_default")]
-    name: Box<str>,
+    pub(super) name: Box<str>,
     #[serde(deserialize_with = "lenient::or_default")]
-    uid: Box<str>,
+    pub(super) uid: Box<str>,
     #[serde(deserialize_with = "lenient::or_default")]
-    controller: bool,
+    pub(super) controller: bool,
 }
 
 impl Structure for OwnerReference {}

@@ -84,7 +84,8 @@ pub fn delivery_id(event_id: &str, recipient: &str) -> String {
     format!("msg_{}", &hex(&hash.finalize())[..32])
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Bytes as lower-case hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
         let _ = write!(out, "{byte:02x}");

@@ -6,7 +6,7 @@ use lettre::Address;
 use lettre::message::Mailbox;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{Surroundings, TargetError, Way, legs, secret};
+use super::{Surroundings, TIMEOUT, TargetError, Way, legs, secret};
 use crate::api::event_target::{Contact, ContactMethod, EventTargetSpec, SecretKeyReference, SecretReference};
 use crate::api::workspace::{AliyunText, AliyunVoice, MessageSettings, Smtp, SmtpSecurity};
 use crate::channel::Channel;
@@ -15,9 +15,6 @@ use crate::channel::email::Email;
 use crate::channel::phone::aliyun::{self, Aliyun, Keys, Service};
 use crate::channel::phone::{Method, Number, Phone};
 use crate::channel::text::one_line;
-
-/// Longest time of one attempt, where the target does not say.
-const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The channels of a target's contacts, in the order of [`legs`].
 pub(super) fn contacts(

@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 
 use super::approval::{self, Approval, Manager};
 use crate::detect::lenient::{self, Structure};
-use crate::detect::meta::{Labels, Meta, Owner};
+use crate::detect::meta::{Labels, Meta, Owner, OwnerReference};
 use crate::detect::spot;
 use crate::lifecycle::Subject;
 
@@ -102,29 +102,12 @@ struct RawMeta {
     #[serde(deserialize_with = "lenient::or_default")]
     annotations: Labels,
     #[serde(deserialize_with = "lenient::or_default")]
-    owner_references: Vec<RawOwner>,
+    owner_references: Vec<OwnerReference>,
     #[serde(deserialize_with = "lenient::or_default")]
     managed_fields: Vec<Manager>,
 }
 
 impl Structure for RawMeta {}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct RawOwner {
-    #[serde(deserialize_with = "lenient::or_default")]
-    api_version: Box<str>,
-    #[serde(deserialize_with = "lenient::or_default")]
-    kind: Box<str>,
-    #[serde(deserialize_with = "lenient::or_default")]
-    name: Box<str>,
-    #[serde(deserialize_with = "lenient::or_default")]
-    uid: Box<str>,
-    #[serde(deserialize_with = "lenient::or_default")]
-    controller: bool,
-}
-
-impl Structure for RawOwner {}
 
 impl From<Raw> for Object {
     fn from(Raw { api_version, kind, metadata, spec, status }: Raw) -> Self {
@@ -145,7 +128,8 @@ impl From<Raw> for Object {
         // Stable, so the others keep their order.
         owner_references.sort_by_key(|owner| !owner.controller);
         let controlled = owner_references.first().is_some_and(|owner| owner.controller);
-        let owner = |RawOwner { api_version, kind, name, uid, controller: _ }| Owner { api_version, kind, name, uid };
+        let owner =
+            |OwnerReference { api_version, kind, name, uid, controller: _ }| Owner { api_version, kind, name, uid };
         let owners: Box<[Owner]> = owner_references.into_iter().map(owner).collect();
         let approval = approval::find(&labels, &annotations, &managed_fields).map(Box::new);
         let owner = owners.first().filter(|_| controlled).cloned().map(Box::new);

@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 use url::Url;
 
 use crate::channel::Request;
+use crate::lifecycle::identity::hex;
 
 const ALGORITHM: &str = "ACS3-HMAC-SHA256";
 
@@ -155,13 +156,6 @@ fn encoded(text: &str) -> String {
         } else {
             let _ = write!(out, "%{byte:02X}");
         }
-        out
-    })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
-        let _ = write!(out, "{byte:02x}");
         out
     })
 }
